@@ -1,0 +1,54 @@
+# Two commands are enough on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check lint types layers bench lock clean
+
+help:
+	@echo "make demo    deploy a real model to the embedded cloud, get predictions, tear down"
+	@echo "make test    lint, types, layers and all tests"
+	@echo "make setup   only create $(VENV) from requirements.lock"
+	@echo "make bench   measure against the tools one would otherwise pick"
+	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
+	@echo "make clean   remove $(VENV) and caches"
+
+setup: $(READY)
+
+# torch comes first and by its pinned version, so that pip takes a local CPU build where there is one;
+# the rest is installed without resolving, because the lock is complete.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "clouddeploy needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --constraint requirements.lock torch==2.13.0
+	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: setup
+	$(BIN)/python examples/digits/demo.py
+
+check: lint types layers
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+lock: setup
+	$(BIN)/python tools/lock.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,64 @@
+"""Deploy machine-learning models to any cloud through one interface.
+
+Importing the package loads none of its parts: each public name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clouddeploy.deployer import Deployer
+    from clouddeploy.endpoint import Endpoint
+    from clouddeploy.engine.plan import Plan
+    from clouddeploy.errors import CloudDeployError
+    from clouddeploy.model import Model
+    from clouddeploy.spec import Access, Alarm, Autoscaling, Compute, Deployment, Schedule, Status, Summary
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Access": "spec",
+    "Alarm": "spec",
+    "Autoscaling": "spec",
+    "CloudDeployError": "errors",
+    "Compute": "spec",
+    "Deployer": "deployer",
+    "Deployment": "spec",
+    "Endpoint": "endpoint",
+    "Model": "model",
+    "Plan": "engine.plan",
+    "Schedule": "spec",
+    "Status": "spec",
+    "Summary": "spec",
+}
+
+__all__ = [
+    "Access",
+    "Alarm",
+    "Autoscaling",
+    "CloudDeployError",
+    "Compute",
+    "Deployer",
+    "Deployment",
+    "Endpoint",
+    "Model",
+    "Plan",
+    "Schedule",
+    "Status",
+    "Summary",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'clouddeploy' has no attribute {name!r}")
+    value = getattr(import_module(f"clouddeploy.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

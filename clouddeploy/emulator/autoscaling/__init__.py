@@ -1,0 +1,1 @@
+"""Application Auto Scaling, as far as SageMaker's variants are its targets."""

@@ -1,0 +1,33 @@
+"""moto's CloudWatch metrics, written to from inside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from clouddeploy.emulator.settings import ACCOUNT
+
+
+def put(
+    region: str,
+    name: str,
+    dimensions: dict[str, str],
+    *,
+    at: float,
+    count: int,
+    total: float,
+    least: float,
+    most: float,
+    unit: str,
+) -> None:
+    """Add a statistic set of SageMaker's namespace at the Unix time `at`."""
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    datum: dict[str, Any] = {
+        "MetricName": name,
+        "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+        "Timestamp": datetime.fromtimestamp(int(at), UTC),
+        "StatisticValues": {"SampleCount": count, "Sum": total, "Minimum": least, "Maximum": most},
+        "Unit": unit,
+    }
+    cloudwatch_backends[ACCOUNT][region].put_metric_data("AWS/SageMaker", [datum])

@@ -1,0 +1,102 @@
+"""Kept-alive connections to one container's server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from clouddeploy.emulator.http.listener import LOOPBACK
+from clouddeploy.emulator.http.message import BadMessage, Response, read_body, read_head
+
+
+class Unreachable(Exception):
+    """The container's process is gone, or cut the connection."""
+
+
+@dataclass(slots=True)
+class _Line:
+    socket: socket.socket
+    stream: BinaryIO
+
+    def close(self) -> None:
+        self.stream.close()
+        self.socket.close()
+
+
+class Upstream:
+    """Sends requests to a server on loopback, over connections that are used again.
+
+    Args:
+        port: where it listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._idle: list[_Line] = []
+        self._lock = threading.Lock()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        timeout_s: float,
+    ) -> Response:
+        """One request and its response.
+
+        Raises:
+            Unreachable: no answer will come.
+            TimeoutError: none came within `timeout_s`.
+        """
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {LOOPBACK}:{self.port}", f"Content-Length: {len(body)}"]
+        lines += [f"{k}: {v}" for k, v in headers]
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+        message = head + body
+        while True:
+            with self._lock:
+                line = self._idle.pop() if self._idle else None
+            used_before = line is not None
+            try:
+                line = line or self._connect(timeout_s)
+                response = _exchange(line, message, timeout_s)
+            except TimeoutError:
+                if line is not None:
+                    line.close()
+                raise
+            except (OSError, BadMessage) as error:
+                if line is not None:
+                    line.close()
+                if used_before:  # it was closed while it lay idle: the request was never read
+                    continue
+                raise Unreachable(str(error)) from error
+            with self._lock:
+                self._idle.append(line)
+            return response
+
+    def _connect(self, timeout_s: float) -> _Line:
+        connection = socket.create_connection((LOOPBACK, self.port), timeout=timeout_s)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _Line(connection, cast(BinaryIO, connection.makefile("rb", buffering=65_536)))
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for line in idle:
+            line.close()
+
+
+def _exchange(line: _Line, message: bytes, timeout_s: float) -> Response:
+    line.socket.settimeout(timeout_s)
+    line.socket.sendall(message)
+    head = read_head(line.stream)
+    if head is None:
+        raise BadMessage("the connection ended before the response")
+    first, raw = head
+    body = read_body(line.stream, {k.lower(): v for k, v in raw})
+    return Response(int(first.split(" ", 2)[1]), raw, body)

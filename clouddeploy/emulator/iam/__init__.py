@@ -1,0 +1,1 @@
+"""IAM: what moto lets pass and the real service doesn't."""

@@ -1,0 +1,1 @@
+"""The data plane: the uploaded bytes, run as the cloud would run them."""

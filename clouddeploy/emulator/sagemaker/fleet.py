@@ -1,0 +1,143 @@
+"""The containers that answer for one endpoint with one endpoint config."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clouddeploy.emulator.backends import logs
+from clouddeploy.emulator.plane.artifact import BadArtifact, Objects, Source
+from clouddeploy.emulator.plane.container import Container, Recipe, StartFailed
+from clouddeploy.emulator.plane.pool import Pool
+from clouddeploy.emulator.settings import Settings
+
+PING_FAILED = (
+    "The primary container for production variant {variant} did not pass the ping health check. "
+    "Please check CloudWatch logs for this endpoint."
+)
+
+
+class FleetFailed(Exception):
+    """A variant can't serve; the message is the endpoint's failure reason."""
+
+
+@dataclass
+class Variant:
+    """One production variant's container."""
+
+    name: str
+    container: Container
+    holder: str
+    stream: str
+    startup_s: float
+    serverless: bool
+
+
+@dataclass
+class Fleet:
+    """The variants of an endpoint that serve."""
+
+    variants: dict[str, Variant] = field(default_factory=dict)
+
+    def choose(self, weights: Mapping[str, float]) -> Variant:
+        """A variant by chance, in proportion to `weights`."""
+        if len(self.variants) == 1:
+            return next(iter(self.variants.values()))
+        names = list(self.variants)
+        shares = [max(weights.get(name, 0.0), 0.0) for name in names]
+        if not any(shares):
+            shares = [1.0] * len(names)
+        return self.variants[random.choices(names, shares)[0]]
+
+
+class Fleets:
+    """Makes fleets and ends them.
+
+    Args:
+        pool: the containers.
+        s3: where model data lies.
+        settings: asked for time-outs.
+        url: where containers reach the embedded cloud.
+    """
+
+    def __init__(
+        self, pool: Pool, s3: Objects, settings: Callable[[], Settings], url: Callable[[], str]
+    ) -> None:
+        self._pool = pool
+        self._s3 = s3
+        self._settings = settings
+        self._url = url
+
+    def start(
+        self, region: str, endpoint: str, variants: list[dict[str, Any]], models: Mapping[str, dict[str, Any]]
+    ) -> Fleet:
+        """A fleet in which every container has answered its first ping.
+
+        Raises:
+            FleetFailed: one did not; nothing of the fleet is left.
+        """
+        fleet = Fleet()
+        try:
+            for config in variants:
+                variant = self._hold(region, endpoint, config, models[config["ModelName"]])
+                fleet.variants[variant.name] = variant
+                self._start(variant)
+        except BaseException:
+            self.end(fleet)
+            raise
+        return fleet
+
+    def _hold(self, region: str, endpoint: str, config: dict[str, Any], model: dict[str, Any]) -> Variant:
+        name, definition = config["VariantName"], container_of(model)
+        source = Source.of(definition)
+        instance = f"i-{secrets.token_hex(9)[:17]}"
+        stream, group = f"{name}/{instance}", f"/aws/sagemaker/Endpoints/{endpoint}"
+        recipe = Recipe(
+            source, source.digest(self._s3) if source else "empty", self._variables(region, definition)
+        )
+
+        logs.open_stream(region, group, stream)
+
+        def sink(line: str) -> None:
+            logs.write(region, group, stream, line)
+
+        holder = f"{region}/{endpoint}#{name}/{instance}"
+        container = self._pool.hold(recipe, holder, sink)
+        startup_s = (
+            config.get("ContainerStartupHealthCheckTimeoutInSeconds") or self._settings().startup_timeout_s
+        )
+        return Variant(name, container, holder, stream, startup_s, bool(config.get("ServerlessConfig")))
+
+    def _variables(self, region: str, definition: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        ours = {
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ENDPOINT_URL": self._url(),
+            "AWS_ACCESS_KEY_ID": "container",
+            "AWS_SECRET_ACCESS_KEY": "container",
+        }
+        return tuple(sorted({**ours, **definition.get("Environment", {})}.items()))
+
+    def _start(self, variant: Variant) -> None:
+        try:
+            self._pool.ensure(variant.container, variant.startup_s)
+        except BadArtifact as error:
+            raise FleetFailed(str(error)) from error
+        except StartFailed as error:
+            raise FleetFailed(PING_FAILED.format(variant=variant.name)) from error
+        except OSError as error:  # this machine's trouble: no room on the disk, no process to be had
+            raise FleetFailed(f"The embedded cloud could not start the container: {error}") from error
+
+    def end(self, fleet: Fleet | None) -> None:
+        """Let the containers of a fleet go."""
+        for variant in list(fleet.variants.values()) if fleet else []:
+            self._pool.release(variant.container, variant.holder)
+
+
+def container_of(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The container definition that answers requests: the only one, or the first of several."""
+    found: dict[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
+    return found

@@ -1,0 +1,77 @@
+"""How the embedded cloud behaves: times, limits and where it keeps things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from clouddeploy.errors import SpecError
+
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Every figure that can be set, from Python, the command line or the admin path.
+
+    Args:
+        creating_s: seconds that a new endpoint stays ``Creating`` at least.
+        updating_s: seconds that an endpoint stays ``Updating`` at least.
+        rolling_back_s: seconds that a failed update stays ``RollingBack``.
+        deleting_s: seconds that an endpoint stays ``Deleting``.
+        settle_s: seconds that DescribeEndpoint waits at most for a change under way to end before
+            it answers, so that a client which polls without pause doesn't spin.
+        role_ready_after_s: age in seconds from which a new role can be assumed.
+        role_ready_after_calls: so many calls of CreateModel with a new role are refused first.
+        startup_timeout_s: seconds that a container may take to answer its first ping, unless the
+            endpoint config says otherwise.
+        request_timeout_s: seconds that a container may take to answer an invocation (InvokeEndpoint,
+            SageMaker Runtime API Reference: within 60 seconds).
+        request_limit: bytes of an invocation's body (InvokeEndpoint: 6291456).
+        serverless_request_limit: the same for a serverless variant (Serverless Inference,
+            "Feature limits": 4 MB).
+        idle_stop_s: seconds without a request after which a container's process is ended.
+        keep_unused_s: seconds that a process lives on after the last endpoint that used it is gone.
+        max_processes: containers alive at once; the longest idle one makes room.
+    """
+
+    creating_s: float = 0
+    updating_s: float = 0
+    rolling_back_s: float = 0
+    deleting_s: float = 0
+    settle_s: float = 0.2
+    role_ready_after_s: float = 0
+    role_ready_after_calls: int = 0
+    startup_timeout_s: float = 600
+    request_timeout_s: float = 60
+    request_limit: int = 6_291_456
+    serverless_request_limit: int = 4_194_304
+    idle_stop_s: float = 60
+    keep_unused_s: float = 0
+    max_processes: int = 4
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = field.type == "int"
+            least = 1 if field.name == "max_processes" else 0
+            good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            if not good or value < least:
+                raise SpecError(
+                    f"Settings.{field.name} is {value!r}",
+                    why=f"allowed: a {'whole ' if whole else ''}number, {least} or more",
+                    fix=f"give {field.name} such a number",
+                )
+
+    def changed(self, values: Mapping[str, Any]) -> Settings:
+        """These settings with some of them changed.
+
+        Raises:
+            SpecError: one is unknown or out of range.
+        """
+        unknown = sorted(set(values) - {f.name for f in fields(self)})
+        if unknown:
+            known = ", ".join(f.name for f in fields(self))
+            raise SpecError(f"Settings has no {unknown[0]!r}", why=f"known: {known}", fix="use one of them")
+        return replace(self, **values)

@@ -1,0 +1,151 @@
+"""`Endpoint`: the handle of what runs, the same on every target."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clouddeploy.errors import CloudError, NotFound, SpecError, Timeout
+from clouddeploy.spec import Reply, Status
+
+if TYPE_CHECKING:
+    from clouddeploy.deployer import Deployer
+
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, repr=False)
+class Endpoint:
+    """What runs under a name on a target. Holding it costs nothing and makes no call.
+
+    Args:
+        name: the deployment's name.
+        deployer: where it runs.
+    """
+
+    name: str
+    deployer: Deployer
+
+    @property
+    def target(self) -> str:
+        """The target's name, such as ``"sagemaker"``."""
+        return self.deployer.target
+
+    def predict(self, inputs: Any) -> Any:
+        """Predict for a batch.
+
+        Args:
+            inputs: for a model with one input an array or nested list whose first axis is the
+                batch; for one with several a mapping of input names to such arrays.
+
+        Returns:
+            A numpy array of the predictions, batch first, with the model's own dtype; for a model
+            with several outputs a list with one mapping of output names to values per example.
+
+        Raises:
+            InputError: the input doesn't fit the model.
+            PredictionError: the model failed.
+            NotFound: nothing runs under the name.
+        """
+        from clouddeploy.runtime import wire
+
+        body, content_type = wire.encode_inputs(inputs)
+        accept = content_type
+        reply = self.predict_raw(body, content_type=content_type, accept=accept)
+        return wire.decode_predictions(reply.body, reply.content_type)
+
+    def predict_raw(
+        self, body: bytes, *, content_type: str = "application/json", accept: str = "application/json"
+    ) -> Reply:
+        """Send bytes as the wire contract describes them, and return the answer's bytes.
+
+        Raises:
+            InputError, PredictionError, NotFound: as for `predict`.
+        """
+        return self.deployer.provider.invoke(self.name, body, content_type=content_type, accept=accept)
+
+    def status(self) -> Status:
+        """How it stands now; phase ``missing`` when there is nothing of that name."""
+        return self.deployer.provider.status(self.name)
+
+    def wait(self, timeout_s: float = HOUR_S, *, poll_s: float = 5.0) -> Endpoint:
+        """Return itself when it is ready.
+
+        Raises:
+            NotFound: nothing runs under the name.
+            CloudError: it failed; says why.
+            Timeout: it was not ready after `timeout_s` seconds.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            status = self.status()
+            if status.phase == "ready":
+                return self
+            if status.phase == "missing":
+                raise NotFound(f"nothing runs under {self.name!r} on {self.target}", fix="deploy it first")
+            if status.phase == "failed":
+                raise CloudError(f"{self.name!r} is {status.native}", why=status.reason, fix="see its logs()")
+            if time.monotonic() + poll_s > deadline:
+                raise Timeout(
+                    f"{self.name!r} is still {status.native} after {timeout_s:g} s",
+                    fix="wait longer, or see its logs()",
+                )
+            time.sleep(poll_s)
+
+    def logs(self, *, since_s: float = HOUR_S, limit: int = 100) -> Iterator[str]:
+        """The last `limit` log lines of the past `since_s` seconds, oldest first."""
+        return self.deployer.provider.logs(self.name, since_s=since_s, limit=limit)
+
+    def metrics(self, *, since_s: float = HOUR_S) -> Mapping[str, float]:
+        """``requests``, ``errors_4xx``, ``errors_5xx`` and ``latency_ms`` of the past `since_s` seconds."""
+        return self.deployer.provider.metrics(self.name, since_s=since_s)
+
+    def describe(self) -> Mapping[str, Any]:
+        """The provider's own identifiers (names, ARNs, URLs), for other tools."""
+        return self.deployer.provider.describe(self.name)
+
+    def rollback(self, release: str | None = None) -> Endpoint:
+        """Serve a kept release again; None is the newest before the serving one."""
+        return self.deployer.rollback(self.name, release)
+
+    def delete(self) -> None:
+        """Remove everything that belongs to it. Deleting what is gone succeeds."""
+        self.deployer.delete(self.name)
+
+    def to_sagemaker(self) -> Any:
+        """The same endpoint as a ``sagemaker.core.resources.Endpoint`` of the SageMaker SDK.
+
+        Raises:
+            SpecError: it doesn't run on SageMaker.
+            TargetError: the SageMaker SDK isn't installed.
+        """
+        convert = getattr(self.deployer.provider, "to_sagemaker", None)
+        if convert is None:
+            raise SpecError(
+                f"{self.name!r} runs on {self.target}, not on SageMaker",
+                fix="call to_sagemaker() on an endpoint of Deployer('sagemaker')",
+            )
+        return convert(self.name)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name!r} on {self.target})"
+
+    def _repr_html_(self) -> str:
+        status = self.status()
+        rows = {
+            "endpoint": self.name,
+            "target": self.target,
+            "status": f"{status.phase} ({status.native})",
+            "release": status.release[:10] or "unknown",
+            "copies": "unknown" if status.copies is None else str(status.copies),
+        }
+        if status.reason:
+            rows["reason"] = status.reason
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{k}</th><td style='text-align:left'>{html.escape(v)}</td></tr>"
+            for k, v in rows.items()
+        )
+        return f"<table>{cells}</table>"

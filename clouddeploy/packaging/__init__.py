@@ -1,0 +1,20 @@
+"""From a model to an artifact: reproducible archives, the layout each cloud takes, requirements.
+
+What lives here knows no cloud API; sending an artifact is its provider's business.
+"""
+
+from clouddeploy.packaging.artifact import Artifact, Form, Member
+from clouddeploy.packaging.requirements import check_requirements, normalised
+from clouddeploy.packaging.sagemaker import sagemaker_artifact
+from clouddeploy.packaging.shipped import handler_source, runtime_files
+
+__all__ = [
+    "Artifact",
+    "Form",
+    "Member",
+    "check_requirements",
+    "handler_source",
+    "normalised",
+    "runtime_files",
+    "sagemaker_artifact",
+]

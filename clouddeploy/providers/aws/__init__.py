@@ -1,0 +1,1 @@
+"""What the AWS targets share: the call seam, the artifact bucket, the lock, roles, logs, scaling, alarms."""

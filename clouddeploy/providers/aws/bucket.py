@@ -1,0 +1,120 @@
+"""The artifact bucket: one for an account and region, shared by all deployments there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from clouddeploy.engine.resource import State
+from clouddeploy.errors import CloudError, NameConflict, NotFound
+from clouddeploy.providers.aws import tags
+from clouddeploy.providers.aws.client import Aws
+from clouddeploy.providers.aws.faults import matches
+from clouddeploy.providers.aws.survey import Survey
+
+BUCKET_TAG = {"clouddeploy:bucket": "artifacts"}
+
+
+def bucket_name(account: str, region: str) -> str:
+    """The name of the bucket that is made when the user gives none."""
+    return f"clouddeploy-{account}-{region}"
+
+
+def make_bucket(aws: Aws, name: str) -> None:
+    """Create the bucket; that it is there and ours already is success.
+
+    A new bucket blocks public access and encrypts by itself (S3 User Guide, "Default settings for
+    new S3 buckets"), so two calls suffice.
+
+    Raises:
+        NameConflict: another account owns a bucket of that name.
+    """
+    # us-east-1 is the one region that must not be named (S3 API reference, CreateBucket).
+    where = (
+        {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
+    )
+    try:
+        aws.find("s3", "CreateBucket", {"BucketAlreadyOwnedByYou"}, Bucket=name, **where)
+    except CloudError as error:
+        if not matches(error, {"BucketAlreadyExists"}):
+            raise
+        raise NameConflict(
+            f"bucket {name!r} belongs to another AWS account",
+            why="bucket names are unique in all of AWS",
+            fix="give a bucket of your own with bucket='...'",
+        ) from error
+    aws("s3", "PutBucketTagging", Bucket=name, Tagging={"TagSet": tags.as_list(BUCKET_TAG)})
+
+
+def remove_bucket(aws: Aws, name: str) -> None:
+    """Delete the bucket unless something lies in it; one that is gone is success."""
+    aws.find("s3", "DeleteBucket", {"NoSuchBucket", "BucketNotEmpty"}, Bucket=name)
+
+
+def missing_bucket(name: str) -> NotFound:
+    """The error for a bucket that the user named and that doesn't exist."""
+    return NotFound(
+        f"bucket {name!r} doesn't exist",
+        why="it was given by name, so it isn't made",
+        fix=f"make it with: aws s3 mb s3://{name}",
+    )
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket as a resource. Other deployments may use it, so it is removed only when empty.
+
+    Args:
+        survey: the deployment's listing, which tells whether it exists.
+        own: made by us and ours to remove; False for one that the user named.
+    """
+
+    survey: Survey
+    own: bool
+    needs: tuple[str, ...] = ()
+    kind: ClassVar[str] = "bucket"
+    immutable: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """``bucket/<name>``."""
+        return f"bucket/{self.survey.bucket}"
+
+    @property
+    def removal(self) -> str:
+        """Removes it when it is empty."""
+        return f"aws s3api delete-bucket --bucket {self.survey.bucket}"
+
+    def desired(self) -> State:
+        """The name is all there is."""
+        return {"name": self.survey.bucket}
+
+    def read(self) -> State | None:
+        """From the listing, as long as that holds."""
+        if not self.survey.spent:
+            there = self.survey.has_bucket
+        else:
+            found = self.survey.aws.find(
+                "s3", "HeadBucket", {"NoSuchBucket", "NotFound", "404"}, Bucket=self.survey.bucket
+            )
+            there = found is not None
+        return {"name": self.survey.bucket} if there else None
+
+    def create(self, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+        """Make it, unless taking the lock already did.
+
+        Raises:
+            NotFound: the user named a bucket that doesn't exist.
+        """
+        if not self.own:
+            raise missing_bucket(self.survey.bucket)
+        if not self.survey.made_bucket:
+            make_bucket(self.survey.aws, self.survey.bucket)
+
+    def update(self, actual: State, wish: State) -> None:
+        """Nothing of it changes."""
+
+    def delete(self) -> None:
+        """Remove it if ours and empty. With the lock in it, that is done when the lock is given back."""
+        if self.own and not self.survey.locked:
+            remove_bucket(self.survey.aws, self.survey.bucket)

@@ -1,0 +1,166 @@
+"""The SageMaker model: image, model data, environment and role, under a name that tells its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from clouddeploy.engine.resource import State
+from clouddeploy.engine.waiting import wait_until
+from clouddeploy.errors import CloudDeployError, CloudError, CredentialsError, Timeout
+from clouddeploy.providers.aws import tags
+from clouddeploy.providers.aws.faults import matches
+from clouddeploy.providers.sagemaker.site import EXISTS, NO_MODEL, Site, tags_of
+
+T = TypeVar("T")
+ROLE_TIMEOUT_S = 60.0
+"""A new role takes effect some seconds later everywhere (IAM User Guide, "Changes that I make are not
+always immediately visible")."""
+NOT_ASSUMABLE = ("could not assume role", "sts:assumerole")
+
+
+@dataclass(frozen=True)
+class SageMakerModel:
+    """A model as SageMaker knows it. Nothing of it changes: other content has another name.
+
+    Args:
+        site: where it lives.
+        name: its name, with the content's digest.
+        content: what it consists of (see `desired`).
+        tags: all its tags.
+        needs: keys of what must exist before.
+    """
+
+    site: Site
+    name: str
+    content: Mapping[str, Any]
+    tags: Mapping[str, str]
+    needs: tuple[str, ...] = ()
+    kind: ClassVar[str] = "model"
+    immutable: ClassVar[frozenset[str]] = frozenset({"image", "data", "env", "role", "network"})
+
+    @property
+    def key(self) -> str:
+        """``model/<name>``."""
+        return f"model/{self.name}"
+
+    @property
+    def removal(self) -> str:
+        """Removes it; the data in the bucket stays."""
+        return f"aws sagemaker delete-model --model-name {self.name}"
+
+    def desired(self) -> State:
+        """``image``, ``data`` (uri and form), ``env``, ``role`` (ARN) and ``network``."""
+        return dict(self.content)
+
+    def read(self) -> State | None:
+        """As SageMaker has it.
+
+        Raises:
+            NameConflict: a model of that name has other content and isn't this deployment's.
+        """
+        return None if self.site.survey.fresh else self._read()
+
+    def _read(self) -> State | None:
+        answer = self.site.aws.find("sagemaker", "DescribeModel", NO_MODEL, ModelName=self.name)
+        if answer is None:
+            return None
+        found = content_of(answer)
+        if found != self.content:
+            carried = tags_of(self.site.aws, answer["ModelArn"])
+            if not tags.is_ours(carried, self.site.name):
+                raise tags.conflict("model", self.name, carried, self.site.name, f"remove it: {self.removal}")
+        return found
+
+    def create(self, wish: State) -> None:
+        """Make it. One that is there with the same content is success."""
+        self.site.survey.spend()
+        try:
+            assuming(lambda: self._create(wish), wish["role"])
+        except CloudError as error:
+            if not matches(error, EXISTS) or self._read() != wish:
+                raise
+
+    def _create(self, wish: State) -> None:
+        network = {"VpcConfig": wish["network"]} if wish["network"] else {}
+        self.site.aws(
+            "sagemaker",
+            "CreateModel",
+            ModelName=self.name,
+            PrimaryContainer={
+                "Image": wish["image"],
+                "Environment": wish["env"],
+                **data_params(wish["data"]),
+            },
+            ExecutionRoleArn=wish["role"],
+            Tags=tags.as_list(self.tags),
+            **network,
+        )
+
+    def update(self, actual: State, wish: State) -> None:
+        """Nothing of it changes in place."""
+
+    def delete(self) -> None:
+        """Remove it."""
+        self.site.aws.find("sagemaker", "DeleteModel", NO_MODEL, ModelName=self.name)
+
+
+def data_params(data: Mapping[str, str]) -> dict[str, Any]:
+    """Where the model data is, as CreateModel takes it."""
+    if data["form"] == "gzip":
+        return {"ModelDataUrl": data["uri"]}
+    source = {"S3Uri": data["uri"], "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {"ModelDataSource": {"S3DataSource": source}}
+
+
+def content_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What DescribeModel tells, in the form of `SageMakerModel.desired`.
+
+    The API may tell an archive in either of two fields, and adds empty ones.
+    """
+    container = answer.get("PrimaryContainer") or {}
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    plain = source.get("CompressionType") == "None"
+    uri = source.get("S3Uri") if plain else container.get("ModelDataUrl") or source.get("S3Uri")
+    network = answer.get("VpcConfig") or {}
+    kept = {k: list(network[k]) for k in ("SecurityGroupIds", "Subnets") if network.get(k)}
+    return {
+        "image": container.get("Image", ""),
+        "data": {"uri": uri or "", "form": "prefix" if plain else "gzip"},
+        "env": dict(container.get("Environment") or {}),
+        "role": answer.get("ExecutionRoleArn", ""),
+        "network": kept or None,
+    }
+
+
+def assuming(call: Callable[[], T], role: str) -> T:
+    """Make `call`, again and again for a while if SageMaker can't yet assume `role`.
+
+    Raises:
+        CredentialsError: it still can't.
+    """
+    last: list[CloudDeployError] = []
+
+    def attempt() -> tuple[T] | None:
+        try:
+            return (call(),)
+        except CloudDeployError as error:
+            message = f"{error.what} {error.why}".lower()
+            if not any(text in message for text in NOT_ASSUMABLE):
+                raise
+            last.append(error)
+            return None
+
+    try:
+        return wait_until(
+            attempt, what=f"role {role} to be assumable", timeout_s=ROLE_TIMEOUT_S, first_s=1.0
+        )[0]
+    except Timeout as error:
+        if not last:
+            raise
+        raise CredentialsError(
+            f"SageMaker can't assume the role {role}",
+            why=last[-1].why,
+            fix="let the role's trust policy allow sts:AssumeRole to sagemaker.amazonaws.com",
+        ) from error

@@ -1,0 +1,57 @@
+"""What each of a deployment's objects is called. Names follow from the wish and are never passed around."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from clouddeploy.spec import digest_of
+
+LIMIT = 63
+"""Characters of a model's, endpoint config's or endpoint's name (SageMaker API reference)."""
+DIGITS = 10
+"""Hex digits of the digest at a name's end."""
+ARTIFACT_DIGITS = 32
+VARIANT = "main"
+
+
+def base(name: str) -> str:
+    """What the names of `name`'s models and endpoint configs start with."""
+    room = LIMIT - DIGITS - 1
+    return name if len(name) <= room else f"{name[: room - 9].rstrip('-')}-{digest_of(name)[:8]}"
+
+
+def versioned(name: str, content: Mapping[str, Any]) -> str:
+    """The name of a model or endpoint config with that content."""
+    return f"{base(name)}-{digest_of(content)[:DIGITS]}"
+
+
+def is_versioned(name: str, physical: str) -> bool:
+    """Whether `physical` can be a model or an endpoint config of deployment `name`."""
+    return re.fullmatch(rf"{re.escape(base(name))}-[0-9a-f]{{{DIGITS}}}", physical) is not None
+
+
+def release_of(name: str, config: str) -> str:
+    """The release that an endpoint config stands for; empty when it isn't one of ours."""
+    return config[-DIGITS:] if is_versioned(name, config) else ""
+
+
+def artifact_prefix(name: str, digest: str) -> str:
+    """Where an artifact lies in the bucket, with the closing slash."""
+    return f"{name}/{digest[:ARTIFACT_DIGITS]}/"
+
+
+def log_group(name: str) -> str:
+    """Where SageMaker writes an endpoint's logs (Developer Guide, "CloudWatch logs for SageMaker AI")."""
+    return f"/aws/sagemaker/Endpoints/{name}"
+
+
+def alarm_prefix(name: str) -> str:
+    """What the names of `name`'s alarms start with."""
+    return f"clouddeploy-{name}-"
+
+
+def alarm(name: str, metric: str) -> str:
+    """The alarm on one metric."""
+    return f"{alarm_prefix(name)}{metric.replace('_', '-')}"

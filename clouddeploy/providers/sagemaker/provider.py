@@ -1,0 +1,207 @@
+"""`SageMaker`: the provider behind the target ``sagemaker``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from clouddeploy.engine.finding import Cost, Finding
+from clouddeploy.errors import NotFound
+from clouddeploy.model import Model
+from clouddeploy.providers import Graph
+from clouddeploy.providers.aws import logs, tags
+from clouddeploy.providers.aws.client import Aws, Transport
+from clouddeploy.providers.aws.lock import S3Lock
+from clouddeploy.providers.sagemaker import interop, names, serving
+from clouddeploy.providers.sagemaker.check import check
+from clouddeploy.providers.sagemaker.compiler import compile_deployment
+from clouddeploy.providers.sagemaker.costs import costs
+from clouddeploy.providers.sagemaker.permissions import deployer_policy
+from clouddeploy.providers.sagemaker.releases import Release, find_releases
+from clouddeploy.providers.sagemaker.restoring import restored
+from clouddeploy.providers.sagemaker.runtime import pins
+from clouddeploy.providers.sagemaker.site import Site, find_site, tags_of
+from clouddeploy.providers.sagemaker.stale import everything, left_over
+from clouddeploy.spec import Compression, Deployment, Reply, Status, Summary
+
+POLL_S = 5.0
+TIMEOUT_S = 3600.0
+"""Seconds that a removal or a rollback waits for the cloud."""
+
+
+class SageMaker:
+    """Deploys to Amazon SageMaker. Constructing it makes no call and reads no credentials.
+
+    Args:
+        region: such as ``"eu-west-1"``; None takes boto3's.
+        profile: section of the AWS config files.
+        endpoint_url: where the APIs answer instead of AWS, such as the embedded cloud.
+        access_key_id, secret_access_key, session_token: credentials; None takes boto3's chain.
+        bucket: an existing bucket for the artifacts; None makes one for account and region.
+        image: URI of an inference image, instead of AWS's PyTorch image.
+        transport: makes the calls instead of boto3.
+        poll_s: seconds between the first two looks at what takes time.
+        retry_delay_s: upper bound of the first pause before a call is tried again.
+    """
+
+    target: ClassVar[str] = "sagemaker"
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        session_token: str | None = None,
+        bucket: str | None = None,
+        image: str | None = None,
+        transport: Transport | None = None,
+        poll_s: float = POLL_S,
+        retry_delay_s: float | None = None,
+    ) -> None:
+        self.aws = Aws(
+            region=region,
+            profile=profile,
+            endpoint_url=endpoint_url,
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            session_token=session_token,
+            transport=transport,
+            # Where looks follow each other at once, as in tests, attempts do, too.
+            retry_delay_s=min(0.3, poll_s) if retry_delay_s is None else retry_delay_s,
+        )
+        self._bucket, self._image, self._poll_s = bucket, image, poll_s
+
+    def check(self, deployment: Deployment) -> Sequence[Finding]:
+        """What SageMaker makes of the wish."""
+        return check(deployment)
+
+    def compile(self, deployment: Deployment) -> Graph:
+        """The resources of the deployment. One call: whether an endpoint of the name is there."""
+        check(deployment)
+        site = self._site(deployment.name, deployment.timeout_s)
+        compiled = compile_deployment(site, deployment, image=self._image)
+        return Graph(
+            compiled.resources,
+            lambda: left_over(site, compiled, keep=deployment.keep_releases),
+            S3Lock(site.survey, own_bucket=site.own_bucket),
+        )
+
+    def removal(self, name: str) -> Graph:
+        """Everything of `name`, found by listing."""
+        site = self._site(name)
+        lock = S3Lock(site.survey, own_bucket=site.own_bucket, makes_bucket=False)
+        return Graph((), lambda: everything(site), lock)
+
+    def restore(self, name: str, release: str | None) -> Graph:
+        """The endpoint with the endpoint config of a kept release."""
+        site = self._site(name)
+        wanted = self._kept(site, release)
+        lock = S3Lock(site.survey, own_bucket=site.own_bucket)
+        return Graph(restored(site, wanted), lambda: (), lock)
+
+    def _kept(self, site: Site, release: str | None) -> Release:
+        config = str((site.seen or {}).get("EndpointConfigName", ""))
+        found = find_releases(site, serving=config)
+        others = [r for r in found if r.config != config]
+        if release is None:
+            current = next((r for r in found if r.config == config), None)
+            before = [r for r in others if current and r.created <= current.created]
+            chosen = next(iter(before or others), None)
+        else:
+            chosen = next(
+                (r for r in found if release and r.release(site.name).startswith(release[: names.DIGITS])),
+                None,
+            )
+        if chosen is None or site.seen is None:
+            kept = ", ".join(r.release(site.name) for r in found) or "none"
+            raise NotFound(
+                f"{site.name!r} has no kept release {release or 'before the serving one'}",
+                why=f"kept: {kept}",
+                fix="deploy that model again, and set keep_releases to keep more",
+            )
+        return chosen
+
+    def releases(self, name: str) -> Sequence[str]:
+        """Digests of the kept releases, the serving one first, then newest first."""
+        site = self._site(name)
+        serving_config = str((site.seen or {}).get("EndpointConfigName", ""))
+        return [r.release(name) for r in find_releases(site, serving=serving_config)]
+
+    def costs(self, deployment: Deployment) -> Sequence[Cost]:
+        """By list price."""
+        return costs(deployment)
+
+    def invoke(self, name: str, body: bytes, *, content_type: str, accept: str) -> Reply:
+        """Send one request to the endpoint `name`, whoever made it."""
+        return serving.invoke(self.aws, name, body, content_type=content_type, accept=accept)
+
+    def status(self, name: str) -> Status:
+        """How the endpoint `name` stands, whoever made it."""
+        return serving.status_of(self.aws, name)
+
+    def logs(self, name: str, *, since_s: float, limit: int) -> Iterator[str]:
+        """The last log lines of all its machines."""
+        return logs.tail(self.aws, names.log_group(name), since_s=since_s, limit=limit)
+
+    def metrics(self, name: str, *, since_s: float) -> Mapping[str, float]:
+        """Figures from CloudWatch."""
+        return serving.metrics(self.aws, name, since_s=since_s)
+
+    def deployments(self) -> Iterator[Summary]:
+        """Every endpoint in the region with our tags."""
+        for entry in self.aws.pages("sagemaker", "ListEndpoints", "Endpoints"):
+            name = entry["EndpointName"]
+            carried = tags_of(self.aws, entry["EndpointArn"])
+            if tags.is_ours(carried, name):
+                phase = serving.PHASES.get(entry["EndpointStatus"], "updating")
+                created = entry["CreationTime"].isoformat() if entry.get("CreationTime") else ""
+                yield Summary(name, self.target, phase, carried.get(tags.RELEASE, ""), created)
+
+    def package(self, model: Model, out: Path, *, compression: Compression) -> Path:
+        """Write ``model.tar.gz``, or the folder of the uncompressed form, to `out`."""
+        from clouddeploy.packaging import sagemaker_artifact
+
+        return sagemaker_artifact(model, compression=compression, pins=pins(model)).write(out)
+
+    def describe(self, name: str) -> Mapping[str, Any]:
+        """Names, ARNs and URLs of what runs under `name`.
+
+        Raises:
+            NotFound: nothing does.
+        """
+        site = self._site(name)
+        if site.seen is None:
+            raise NotFound(
+                f"nothing runs under {name!r} on SageMaker in {self.aws.region}", fix="deploy it first"
+            )
+        region = self.aws.region
+        return {
+            "account": self.aws.account,
+            "region": region,
+            "endpoint_name": name,
+            "endpoint_arn": site.seen["EndpointArn"],
+            "endpoint_config": site.seen.get("EndpointConfigName", ""),
+            "url": f"https://runtime.sagemaker.{region}.amazonaws.com/endpoints/{name}/invocations",
+            "log_group": names.log_group(name),
+            "bucket": site.bucket,
+        }
+
+    def to_sagemaker(self, name: str) -> Any:
+        """The endpoint as a ``sagemaker.core.resources.Endpoint`` of the SageMaker SDK."""
+        return interop.to_sagemaker(self.aws, name)
+
+    def adopt(self, name: str) -> None:
+        """Take over an endpoint that was made by other means, so that deploys update it."""
+        interop.adopt(self.aws, name)
+
+    @staticmethod
+    def permissions() -> Mapping[str, Any]:
+        """An IAM policy document with all that one who deploys needs."""
+        return deployer_policy()
+
+    def _site(self, name: str, timeout_s: float = TIMEOUT_S) -> Site:
+        return find_site(self.aws, name, bucket=self._bucket, poll_s=self._poll_s, timeout_s=timeout_s)

@@ -1,0 +1,68 @@
+"""Finds the provider behind a target, by entry point, and tells how to get one that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from clouddeploy.errors import SpecError, TargetError
+from clouddeploy.spec import suggest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from clouddeploy.providers import Provider
+
+GROUP = "clouddeploy.providers"
+EXTRAS: Mapping[str, str] = {"sagemaker": "aws"}
+"""The extra that brings what a target of ours needs, where it needs more than the base install."""
+
+
+def _found() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def targets() -> list[str]:
+    """Names of the targets that are installed, sorted."""
+    return sorted(_found())
+
+
+def load(target: str, options: Mapping[str, Any]) -> Provider:
+    """The provider of `target`, made with `options`.
+
+    Raises:
+        TargetError: no such target, or what it needs isn't installed.
+        SpecError: an option that the provider doesn't know.
+    """
+    found = _found()
+    if target not in found:
+        raise TargetError(
+            f"no target named {target!r}{suggest(target, found)}",
+            why=f"installed targets: {', '.join(sorted(found)) or 'none'}",
+            fix="name one of them, or install the package that brings the target",
+        )
+    try:
+        make = found[target].load()
+    except ModuleNotFoundError as error:
+        raise missing(target, error) from error
+    try:
+        provider: Provider = make(**options)
+    except TypeError as error:
+        raise SpecError(
+            f"target {target!r} doesn't take these options: {', '.join(sorted(options))}",
+            why=str(error),
+            fix=f"see help({found[target].value.split(':')[-1]}) for the options it takes",
+        ) from error
+    return provider
+
+
+def missing(target: str, error: ModuleNotFoundError) -> TargetError:
+    """The error for a target whose needs aren't installed, with the command that installs them."""
+    extra = EXTRAS.get(target, target)
+    return TargetError(
+        f"target {target!r} needs {error.name!r}, which isn't installed",
+        why=str(error),
+        fix=f"pip install 'clouddeploy[{extra}]'",
+    )

@@ -1,0 +1,189 @@
+"""One loaded model and what it answers to a request: the same bytes wherever the artifact lands."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clouddeploy.runtime import manifest as manifest_file
+from clouddeploy.runtime.decode import JSON, Arrays, Request, decode
+from clouddeploy.runtime.encode import Result, accepted, encode, result
+from clouddeploy.runtime.errors import LoadError, WireError
+from clouddeploy.runtime.handler import Predict, load_handler
+from clouddeploy.runtime.loaders import load_model
+from clouddeploy.runtime.signature import Signature
+from clouddeploy.runtime.source import app_modules
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of the largest body that is read, unless ``CLOUDDEPLOY_BODY_LIMIT`` says otherwise."""
+
+THREADS = "CLOUDDEPLOY_THREADS"
+"""Environment variable: threads of one prediction; 1 unless given, since requests run side by side."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: HTTP status, body, its media type, and metadata headers (lower-case names)."""
+
+    status: int
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service:
+    """A loaded model behind the wire contract.
+
+    Args:
+        predict_arrays: inputs → outputs, arrays or dicts of arrays.
+        signature: what is expected; empty where unknown.
+        release: the model's digest, for the answer's headers.
+        body_limit: bytes of the largest body that is read.
+    """
+
+    def __init__(
+        self,
+        predict_arrays: Predict,
+        signature: Signature | None = None,
+        release: str = "",
+        body_limit: int = BODY_LIMIT,
+    ) -> None:
+        self._predict = predict_arrays
+        self.signature = signature or Signature()
+        self.release = release
+        self._body_limit = body_limit
+
+    @classmethod
+    def load(
+        cls,
+        model_dir: Path,
+        code_dir: Path | None = None,
+        *,
+        keep_path: bool = True,
+        on_phase: Callable[[str], object] = str,
+    ) -> Service:
+        """Load what the manifest in `model_dir` tells.
+
+        Args:
+            model_dir: folder with ``clouddeploy.json`` and the weights.
+            code_dir: folder with ``app/``, the user's code; by default ``code`` in `model_dir`.
+            keep_path: leave the user's code importable afterwards, as a serving process wants it.
+            on_phase: called with ``import`` and ``load`` as each begins.
+
+        Raises:
+            LoadError: it can't be loaded; its ``phase`` tells where.
+        """
+        model_dir = Path(model_dir).absolute()
+        app = (Path(code_dir).absolute() if code_dir else model_dir / "code") / "app"
+        manifest = manifest_file.read(model_dir)
+        with app_modules(app, keep=keep_path):
+            if manifest.get("handler"):
+                predict = load_handler(app / manifest["handler"], model_dir, on_phase)
+            else:
+                on_phase("load")
+                predict = load_model(model_dir, app.parent)
+        if keep_path:
+            _limit_threads()
+        limit = int(os.environ.get("CLOUDDEPLOY_BODY_LIMIT", BODY_LIMIT))
+        return cls(predict, Signature.parse(manifest.get("signature")), manifest.get("model", ""), limit)
+
+    def decode(self, body: bytes | str, content_type: str) -> Request:
+        """The request in `body`.
+
+        Raises:
+            WireError: it is not what the wire contract or the signature allows.
+        """
+        if len(body) > self._body_limit:
+            raise WireError(
+                "too_large",
+                f"the body has {len(body)} bytes; at most {self._body_limit} are read",
+                "send fewer examples in one request",
+            )
+        return decode(body, content_type, self.signature)
+
+    def predict(self, request: Request) -> Result:
+        """What the model answers.
+
+        Raises:
+            WireError: ``bad_prediction``, or what the handler raised of this kind itself.
+        """
+        return result(self._named(self._predict(request.inputs)), request.size, request.single)
+
+    def _named(self, outputs: Any) -> Any:
+        """A tuple of arrays as a dict with the names of the signature's outputs."""
+        if not isinstance(outputs, tuple):
+            return outputs
+        known = [tensor.name for tensor in self.signature.outputs]
+        names = known if len(known) == len(outputs) else [f"output_{i}" for i in range(len(outputs))]
+        return dict(zip(names, outputs, strict=True))
+
+    def encode(self, answer: Result, accept: str = JSON) -> tuple[bytes, str]:
+        """`answer` as bytes and their media type.
+
+        Raises:
+            WireError: no acceptable form, or NaN in a form that has none.
+        """
+        return encode(answer, accept)
+
+    def call(self, inputs: Arrays) -> Any:
+        """The predictions for a batch of arrays, without the wire in between."""
+        named = inputs if isinstance(inputs, dict) else {"": inputs}
+        return self.predict(Request(inputs, len(next(iter(named.values()))))).outputs
+
+    def answer(
+        self, body: bytes, content_type: str = JSON, accept: str = JSON, request_id: str = ""
+    ) -> Answer:
+        """Answer a request; never raises. The trace of a failure goes to stderr under `request_id`."""
+        started = time.perf_counter()
+        try:
+            request = self.decode(body, content_type)
+            accepted(accept)
+            answer, kind = self.encode(self.predict(request), accept)
+            status = 200
+        except WireError as error:
+            status, answer, kind = error.status, error.body(), JSON
+            if status >= 500:
+                log_failure(request_id)
+        except (Exception, SystemExit):  # noqa: BLE001  # the handler is anybody's code; the process must go on
+            log_failure(request_id)
+            failed = prediction_failed(request_id)
+            status, answer, kind = failed.status, failed.body(), JSON
+        headers = {"server-timing": f"total;dur={(time.perf_counter() - started) * 1e3:.3f}"}
+        if self.release:
+            headers["x-clouddeploy-model"] = self.release
+        if request_id:
+            headers["x-request-id"] = request_id
+        return Answer(status, answer, kind, headers)
+
+
+def prediction_failed(request_id: str = "") -> WireError:
+    """The answer to a request on which the model's code failed; tells nothing of its inside."""
+    where = f" under {request_id}" if request_id else ""
+    return WireError(
+        "prediction_failed", "the model failed on this input", f"see the trace in the endpoint's log{where}"
+    )
+
+
+def log_failure(request_id: str) -> None:
+    """Write the exception being handled to stderr, each line under the request's id."""
+    prefix = f"[{request_id or '-'}] "
+    lines = traceback.format_exc().splitlines()
+    sys.stderr.write("".join(f"{prefix}{line}\n" for line in lines))
+    sys.stderr.flush()
+
+
+def _limit_threads() -> None:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    try:
+        threads = int(os.environ.get(THREADS) or os.environ.get("OMP_NUM_THREADS") or 1)
+    except ValueError as error:
+        raise LoadError(f"{THREADS} is {os.environ.get(THREADS)!r}, no whole number") from error
+    torch.set_num_threads(max(1, threads))

@@ -1,0 +1,43 @@
+"""What a provider offers to be tested: a clean cloud, a way to look into it, and its seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from clouddeploy.deployer import Deployer
+from clouddeploy.testing.faults import Call, Transport
+
+Wrap = Callable[[Transport], Transport]
+
+
+class Rig(Protocol):
+    """A provider with its cloud, ready to be tested. Found by the entry point group ``clouddeploy.rigs``."""
+
+    target: str
+    wish: dict[str, Any]
+    """Further arguments of `Deployer.deploy`, so that a deployment has everything the target can have."""
+    attempts: int
+    """How often its seam tries one call that fails in passing."""
+
+    def deployer(self, wrap: Wrap | None = None) -> Deployer:
+        """A deployer with nothing remembered from others, its seam wrapped by `wrap`."""
+
+    def inventory(self) -> dict[str, str]:
+        """Every object in the cloud that costs money or blocks a name, mapped to its state as text."""
+
+    def mutates(self, call: Call) -> bool:
+        """Whether a call changes something."""
+
+
+Rigs = Callable[[], AbstractContextManager[Rig]]
+"""An entry point of ``clouddeploy.rigs``: opens a rig and closes what it started."""
+GROUP = "clouddeploy.rigs"
+
+
+def rigs() -> dict[str, Rigs]:
+    """The installed rigs by target."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}

@@ -1,0 +1,132 @@
+"""The whole way of a model, without a cloud account: what `make demo` runs.
+
+A network is trained, deployed through the SageMaker API to the embedded cloud on this machine, asked
+for predictions, deployed again, and removed; then the cloud's own listings show that nothing is left.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from train import Trained, train
+
+from clouddeploy import Autoscaling, Compute, Deployer, Endpoint, Model
+from clouddeploy.cli.terminal import Terminal
+from clouddeploy.emulator import connection
+
+HERE = Path(__file__).parent
+NAME = "digits"
+BATCH = 64
+SINGLES = 50
+WISH = {
+    "compute": Compute(instance="ml.m5.large"),
+    "autoscaling": Autoscaling(min=1, max=4, requests_per_minute=600),
+}
+
+
+def main() -> int:
+    """Run the demo; the exit code is 1 when a cloud's listing shows a left-over."""
+    was_running = connection.running() is not None
+    say("1. Train a small CNN on scikit-learn's handwritten digits")
+    began = time.perf_counter()
+    trained = train()
+    say(f"   trained in {time.perf_counter() - began:.1f} s; {len(trained.images)} images are held out")
+    try:
+        left = deploy_and_remove(trained)
+    finally:
+        if not was_running:
+            connection.stop()
+    say("   the embedded cloud is stopped" if not was_running else "   the embedded cloud runs on, as before")
+    return 1 if left else 0
+
+
+def deploy_and_remove(trained: Trained) -> int:
+    """Everything that needs the cloud; returns how many left-overs its listings show."""
+    say("2. Start the embedded cloud, and plan")
+    cloud = connection.connect()
+    before = inventory(cloud.env(), cloud.region)
+    sagemaker = Deployer("sagemaker", region=cloud.region, emulated=True)
+    model = Model.from_torch(trained.net, example_input=trained.images[:1], handler=HERE / "handler.py")
+    say(indented(sagemaker.plan(model, NAME, **WISH)))
+    say("3. Deploy through the SageMaker API")
+    began = time.perf_counter()
+    with Terminal().progress() as progress:
+        endpoint = sagemaker.deploy(model, NAME, on_event=progress.event, **WISH)
+    say(f"   {endpoint!r} serves after {time.perf_counter() - began:.1f} s")
+    say("4. Classify the held-out images through the endpoint")
+    classify(endpoint, trained)
+    say("5. Deploy again")
+    again = sagemaker.plan(model, NAME, **WISH)
+    sagemaker.deploy(model, NAME, **WISH)
+    say(f"   {str(again).splitlines()[-1]}")
+    say("6. Tear down, and look for left-overs in the cloud's own listings")
+    endpoint.delete()
+    after = inventory(cloud.env(), cloud.region)
+    for noun, names in after.items():
+        left = [name for name in names if name not in before[noun]]
+        say(f"   {noun + ':':<17} {', '.join(left) or 'none'}")
+    return sum(name not in before[noun] for noun, names in after.items() for name in names)
+
+
+def classify(endpoint: Endpoint, trained: Trained) -> None:
+    """Print accuracy over all held-out images in batches, and the latency of single requests."""
+    batches = np.split(trained.images, range(BATCH, len(trained.images), BATCH))
+    answers = np.concatenate([endpoint.predict(batch) for batch in batches])
+    right = int((answers.argmax(axis=1) == trained.labels).sum())
+    share = right / len(trained.labels)
+    say(f"   {right} of {len(trained.labels)} right ({share:.1%}) in {len(batches)} requests")
+    times = []
+    for image in trained.images[:SINGLES]:
+        began = time.perf_counter()
+        endpoint.predict(image[None])
+        times.append(time.perf_counter() - began)
+    say(f"   {statistics.median(times) * 1000:.1f} ms for a single image (median of {len(times)} requests)")
+
+
+def inventory(environ: dict[str, str], region: str) -> dict[str, list[str]]:
+    """What the cloud lists, by kind: asked with boto3, not with clouddeploy."""
+    import boto3
+
+    def client(service: str) -> Any:
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=environ["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def names(rows: list[dict[str, Any]], key: str) -> list[str]:
+        return [row[key] for row in rows]
+
+    sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
+    return {
+        "buckets": names(client("s3").list_buckets()["Buckets"], "Name"),
+        "roles": names(client("iam").list_roles()["Roles"], "RoleName"),
+        "models": names(sagemaker.list_models()["Models"], "ModelName"),
+        "endpoint configs": names(sagemaker.list_endpoint_configs()["EndpointConfigs"], "EndpointConfigName"),
+        "endpoints": names(sagemaker.list_endpoints()["Endpoints"], "EndpointName"),
+        "scalable targets": names(
+            scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"], "ResourceId"
+        ),
+        "alarms": names(client("cloudwatch").describe_alarms()["MetricAlarms"], "AlarmName"),
+    }
+
+
+def indented(thing: object) -> str:
+    """`thing` as text, moved to the right."""
+    return "\n".join(f"   {line}" for line in str(thing).splitlines())
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
