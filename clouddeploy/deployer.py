@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +100,7 @@ class Deployer:
             lambda: self.provider.compile(deployment),
             timeout_s=deployment.timeout_s,
             on_event=on_event,
+            preflight=lambda: self.provider.preflight(deployment),
         )
         return self.endpoint(deployment.name)
 
@@ -174,6 +175,7 @@ class Deployer:
             title=f"{deployment.name} on {self.target}{' (embedded cloud)' if self.emulated else ''}",
             findings=findings,
             costs=tuple(self.provider.costs(deployment)),
+            warnings=graph.warnings,
         )
 
     def _removal_plan(self, name: str, graph: Graph) -> Plan:
@@ -187,6 +189,7 @@ class Deployer:
         *,
         timeout_s: float,
         on_event: OnEvent | None,
+        preflight: Callable[[], Sequence[str]] = tuple,
         removal: bool = False,
     ) -> None:
         for _ in range(ATTEMPTS):
@@ -195,6 +198,9 @@ class Deployer:
             plan = prepare(found)
             if not plan.changes and not removal:
                 return
+            for warning in preflight():
+                if on_event:
+                    on_event(Event("progress", "", "check", f"warning: {warning}"))
             try:
                 found.lock.acquire(seen)
             except LockMoved:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clouddeploy.errors import CloudError, NotFound, SpecError, Timeout
+from clouddeploy.errors import CloudError, InputError, NotFound, SpecError, Timeout
 from clouddeploy.spec import Reply, Status
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Endpoint:
 
         Returns:
             A numpy array of the predictions, batch first, with the model's own dtype; for a model
-            with several outputs a list with one mapping of output names to values per example.
+            with several outputs a mapping of output names to such arrays.
 
         Raises:
             InputError: the input doesn't fit the model.
@@ -51,11 +51,14 @@ class Endpoint:
             NotFound: nothing runs under the name.
         """
         from clouddeploy.runtime import wire
+        from clouddeploy.runtime.errors import WireError
 
-        body, content_type = wire.encode_inputs(inputs)
-        accept = content_type
-        reply = self.predict_raw(body, content_type=content_type, accept=accept)
-        return wire.decode_predictions(reply.body, reply.content_type)
+        try:
+            body, content_type = wire.encode_inputs(inputs)
+            reply = self.predict_raw(body, content_type=content_type, accept=wire.ACCEPT)
+            return wire.decode_predictions(reply.body, reply.content_type)
+        except WireError as error:
+            raise InputError(error.message, fix=error.fix, code=error.code, status=error.status) from error
 
     def predict_raw(
         self, body: bytes, *, content_type: str = "application/json", accept: str = "application/json"

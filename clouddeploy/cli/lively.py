@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from clouddeploy.cli.progress import event_line, short_key, size_text
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
 
     from clouddeploy.engine.events import Event
 
@@ -28,18 +28,10 @@ class LivelyProgress:
 
     def __init__(self, stream: TextIO, *, colour: bool) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress
 
         console = Console(file=stream, no_color=not colour, highlight=False, soft_wrap=True)
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[amount]}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+        self._progress = Progress(*_columns(), console=console, transient=True)
         self._lock = threading.Lock()
         self._tasks: dict[str, TaskID] = {}
 
@@ -56,8 +48,8 @@ class LivelyProgress:
         """Move the event's line, or end it."""
         with self._lock:
             if event.kind in STYLES:
-                if task := self._tasks.pop(event.key, None):
-                    self._progress.remove_task(task)
+                if event.key in self._tasks:
+                    self._progress.remove_task(self._tasks.pop(event.key))
                 self._progress.console.print(event_line(event), style=STYLES[event.kind], markup=False)
                 return
             if event.key not in self._tasks:
@@ -71,6 +63,11 @@ class LivelyProgress:
                 completed=event.done if known else 0,
                 amount=amount,
             )
+
+    @property
+    def under_way(self) -> int:
+        """How many lines are being redrawn."""
+        return len(self._progress.tasks)
 
     @contextmanager
     def activity(self, text: str) -> Iterator[None]:
@@ -87,5 +84,24 @@ class LivelyProgress:
 
 def _description(event: Event) -> str:
     if event.kind in ("step-started", "undo-started"):
-        return event.text or f"{event.action} {event.key}".strip()
+        return short_key(event.text or f"{event.action} {event.key}".strip())
     return f"{short_key(event.key)}: {event.text or event.action}"
+
+
+def _columns() -> list[ProgressColumn]:
+    from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    class Bar(BarColumn):
+        """A bar where the end is known, and nothing where it isn't."""
+
+        def render(self, task: Task) -> Any:
+            return super().render(task) if task.total else Text()
+
+    return [
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[amount]}", markup=False),
+        Bar(bar_width=24),
+    ]

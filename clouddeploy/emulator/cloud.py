@@ -15,6 +15,7 @@ from clouddeploy.emulator import admin
 from clouddeploy.emulator.autoscaling.records import Scaling
 from clouddeploy.emulator.backends.application import Moto
 from clouddeploy.emulator.backends.storage import Buckets
+from clouddeploy.emulator.backends.turns import turn
 from clouddeploy.emulator.call import Call, Refused, identify, json_answer, refusal
 from clouddeploy.emulator.constraints import check
 from clouddeploy.emulator.http.listener import LOOPBACK, Listener
@@ -97,7 +98,8 @@ class Cloud:
         route = ROUTES.get((call.service, call.operation))
         found = route(self, call) if route is not None else None
         if found is None:
-            return self.moto(call.request)
+            with turn(call.service):
+                return self.moto(call.request)
         return found if isinstance(found, Response) else json_answer(found)
 
     def count(self, service: str, operation: str) -> None:

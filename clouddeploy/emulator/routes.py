@@ -9,7 +9,7 @@ from clouddeploy.emulator.autoscaling import policies, schedules, targets
 from clouddeploy.emulator.call import Call
 from clouddeploy.emulator.http.message import Response
 from clouddeploy.emulator.iam import documents
-from clouddeploy.emulator.s3 import digests, parts
+from clouddeploy.emulator.s3 import conditions, parts
 from clouddeploy.emulator.sagemaker import configs, endpoints, listing, models, tags, updates
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("application-autoscaling", "DeleteScheduledAction"): schedules.delete,
     ("iam", "CreateRole"): documents.check_trust,
     ("iam", "UpdateAssumeRolePolicy"): documents.check_trust,
-    ("s3", "PutObject"): digests.check_body,
+    ("s3", "PutObject"): conditions.put,
+    ("s3", "DeleteObject"): conditions.write,
     ("s3", "UploadPart"): parts.upload,
     ("s3", "ListParts"): parts.listing,
     ("s3", "CompleteMultipartUpload"): parts.finished,

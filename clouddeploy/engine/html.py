@@ -8,7 +8,7 @@ from __future__ import annotations
 from html import escape
 
 from clouddeploy.engine.plan import Action, Plan, Step
-from clouddeploy.engine.rendering import SIGNS, change_lines, cost_lines, remark, summary
+from clouddeploy.engine.rendering import SIGNS, change_lines, remark, remarks, summary
 
 COLOURS = {
     Action.CREATE: "#2f9e5b",
@@ -27,8 +27,7 @@ def plan_html(plan: Plan) -> str:
     rows = "".join(_row(step) for step in plan.steps)
     style = "border-collapse:collapse;border:0;margin:0;color:inherit"
     table = f'<table style="{style}"><tbody>{rows}</tbody></table>' if rows else ""
-    notes = [f"note: {f}" for f in plan.findings if f.support != "exact"] + cost_lines(plan)
-    below = "".join(f'<div style="opacity:.8">{escape(note)}</div>' for note in notes)
+    below = "".join(f'<div style="opacity:.8">{escape(note)}</div>' for note in remarks(plan))
     last = f'<div style="margin-top:4px;font-weight:600">{escape(summary(plan))}</div>'
     return f'<div class="clouddeploy-plan" style="color:inherit">{title}{table}{below}{last}</div>'
 

@@ -73,12 +73,14 @@ class Plan:
         title: what the plan is for, such as ``digits on sagemaker (eu-west-1), release 3f9c2a7b``.
         findings: what the target makes of the wish.
         costs: what the resources cost.
+        warnings: what the user should look at, such as a secret among the files.
     """
 
     steps: tuple[Step, ...]
     title: str = ""
     findings: tuple[Finding, ...] = ()
     costs: tuple[Cost, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -102,7 +104,8 @@ class Plan:
                         "kind": str, "key": str, "name": str, "reason": str, "needs": [key, …],
                         "changes": {field: {"now": value | null, "then": value | null}}}],
              "findings": [{"field", "support": "exact" | "approximated" | "impossible", "reason", "mend"}],
-             "costs": [{"resource": key, "usd_per_hour": float | null, "basis": str}]}
+             "costs": [{"resource": key, "usd_per_hour": float | null, "basis": str}],
+             "warnings": [str]}
         """
         from clouddeploy.engine.rendering import plan_dict
 
@@ -126,6 +129,7 @@ def make_plan(
     title: str = "",
     findings: Sequence[Finding] = (),
     costs: Sequence[Cost] = (),
+    warnings: Sequence[str] = (),
     workers: int = 8,
 ) -> Plan:
     """Read every resource, several at once, and say what must happen. Changes nothing.
@@ -137,6 +141,7 @@ def make_plan(
         title: what the plan is for.
         findings: what the target makes of the wish.
         costs: what the resources cost.
+        warnings: what the user should look at.
         workers: reads at the same time, at most.
 
     Raises:
@@ -148,7 +153,7 @@ def make_plan(
     wished = {resource.key for resource in ordered}
     gone = [resource for resource in stale if resource.key not in wished]
     steps += _deletes(gone, "no longer needed" if ordered else ON_REQUEST)
-    return Plan(tuple(steps), title, tuple(findings), tuple(costs))
+    return Plan(tuple(steps), title, tuple(findings), tuple(costs), tuple(warnings))
 
 
 def make_removal(stale: Sequence[Resource], *, title: str = "") -> Plan:

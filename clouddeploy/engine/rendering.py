@@ -32,9 +32,14 @@ def plan_text(plan: Plan) -> str:
         lines.append(row.rstrip())
         if step.action in (Action.UPDATE, Action.REPLACE):
             lines += [f"{' ' * (signs + 5)}{text}" for text in change_lines(step)]
-    lines += [f"note: {finding}" for finding in plan.findings if finding.support != "exact"]
-    lines += cost_lines(plan)
+    lines += remarks(plan)
     return "\n".join([*lines, summary(plan)])
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What stands below the steps: warnings, what the target can't do exactly, and what it costs."""
+    notes = [f"note: {finding}" for finding in plan.findings if finding.support != "exact"]
+    return [*(f"warning: {text}" for text in plan.warnings), *notes, *cost_lines(plan)]
 
 
 def change_lines(step: Step) -> list[str]:
@@ -130,6 +135,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "costs": [
             {"resource": c.resource, "usd_per_hour": c.usd_per_hour, "basis": c.basis} for c in plan.costs
         ],
+        "warnings": list(plan.warnings),
     }
 
 

@@ -18,8 +18,8 @@ _LEFT_OUT = frozenset(
         *(".DS_Store", "Thumbs.db", ".eggs", ".netrc", ".aws", ".ssh"),
     )
 )
-# file systems keep times in ticks of up to 10 ms: what was written within one may change unseen
-_SETTLED_NS = 100_000_000
+# some file systems keep times in ticks of two seconds: what was written within one may change unseen
+_SETTLED_NS = 2_000_000_000
 _hashes: dict[tuple[str, tuple[int, ...]], str] = {}
 
 

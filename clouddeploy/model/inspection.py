@@ -111,6 +111,8 @@ def _zip(path: Path) -> Inspection:
 
 def _imports_of(archive: zipfile.ZipFile) -> tuple[str, ...]:
     found: set[str] = set()
+    if min((member.header_offset for member in archive.infolist()), default=0):
+        raise ValueError("other bytes stand before the archive")  # readers differ in what they skip
     for name in archive.namelist():
         with archive.open(name) as member:
             head = member.read(2)

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clouddeploy.errors import CloudDeployError, HandlerError, ModelError
+from clouddeploy.errors import CloudDeployError, HandlerError, InputError, ModelError
 from clouddeploy.model.scratch import Scratch
 
 if TYPE_CHECKING:
     from clouddeploy.model.model import Model
+    from clouddeploy.runtime.errors import WireError
 
 _RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 _TRACE_LINES = 8
+_INSIDE = "CLOUDDEPLOY_INSIDE_CHECK"
 _BOOT = (
     "import sys, types; package = types.ModuleType('clouddeploy'); package.__path__ = [sys.argv[1]]; "
     "sys.modules['clouddeploy'] = package; from clouddeploy.runtime.check import main; "
@@ -45,10 +47,12 @@ def lay_out(model: Model, folder: Path) -> Path:
 def load(model: Model) -> Callable[[Any], Any]:
     """`model` in this process, by the runtime's own loader, with one thread as endpoints have.
 
+    What it returns raises InputError for inputs that don't fit, HandlerError for bad predictions.
+
     Raises:
         HandlerError: it can't be loaded.
     """
-    from clouddeploy.runtime.errors import LoadError
+    from clouddeploy.runtime.errors import LoadError, WireError
     from clouddeploy.runtime.service import Service
 
     scratch = Scratch()
@@ -67,6 +71,8 @@ def load(model: Model) -> Callable[[Any], Any]:
             if torch:
                 torch.set_num_threads(1)
             return service.call(inputs)
+        except WireError as error:
+            raise _told(error) from error
         finally:
             if torch:
                 torch.set_num_threads(threads)
@@ -75,8 +81,20 @@ def load(model: Model) -> Callable[[Any], Any]:
     return predict
 
 
+def _told(error: WireError) -> CloudDeployError:
+    if error.status < 500:
+        return InputError(error.message, fix=error.fix, code=error.code, status=error.status)
+    return HandlerError(error.message, fix=error.fix)
+
+
 def check(model: Model, timeout_s: float) -> dict[str, Any] | None:
     """Load `model` and predict its example in a process of its own; see `Model.handler_check`."""
+    if os.environ.get(_INSIDE):
+        raise HandlerError(
+            "a model is made while another is checked",
+            why="the file with its class or handler runs as a script when it is imported",
+            fix="put what makes the model under if __name__ == '__main__':",
+        )
     with tempfile.TemporaryDirectory(prefix="clouddeploy-check-") as name:
         base = Path(name)
         (base / "out").mkdir()
@@ -94,7 +112,7 @@ def check(model: Model, timeout_s: float) -> dict[str, Any] | None:
 
 def _run(arguments: list[str], base: Path, timeout_s: float) -> int | None:
     """The exit code; None when the time was up. No process of the group outlives this call."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {_INSIDE: "1"}
     command = [sys.executable, "-P", "-c", _BOOT, str(_RUNTIME.parent), *arguments]
     with (base / "output.txt").open("wb") as output:
         process = subprocess.Popen(

@@ -68,7 +68,7 @@ def _pickled(archive: zipfile.ZipFile, member: str) -> Iterator[str]:
 
 def _is_archive(data: bytes, *, or_empty: bool = False) -> bool:
     """Whether it is a zip of torch.save, which is looked through like any other."""
-    return data.startswith(b"PK") or (or_empty and not data)
+    return data.startswith(b"PK\x03\x04") or (or_empty and not data)
 
 
 def _in_program(value: Any) -> Iterator[str]:

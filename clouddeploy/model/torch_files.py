@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,8 @@ def check_weights(path: Path, *, nested_ok: bool) -> None:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        whole = not zipfile.is_zipfile(path)  # the old form can't be mapped
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=not whole)
     except pickle.UnpicklingError as error:
         raise UnsafeModel(
             f"{path} is not loaded", why=str(error).splitlines()[0], fix="save net.state_dict() instead"
@@ -103,6 +106,16 @@ def describe_program(path: Path) -> tuple[Signature | None, Call]:
     if nested or any(child.num_leaves != 1 or child.num_children for child in positional.children()):
         return None, "mapping"
     return Signature(tensors), "positional"
+
+
+def writer(path: Path) -> tuple[str, str] | None:
+    """The framework that wrote a ``.pt2`` program, and its version; None where the file doesn't say."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if "/models/" in name:
+                version = json.loads(archive.read(name)).get("torch_version", "")
+                return ("torch", version.partition("+")[0]) if version else None
+    return None
 
 
 def _tensor(name: str, value: Any) -> Tensor:

@@ -79,8 +79,8 @@ def _model(path: Path, found: Inspection, source: Source | None, *, served: bool
         kind = _pickle_format(path, found, source, served=served)
         return Model(format=kind, files=files, weights=name)  # type: ignore[arg-type]
     signature: Signature | None = None
-    extra: tuple[str, ...] = ()
     call = "positional"
+    framework: tuple[str, str] | None = None
     if found.kind == "safetensors" and served:
         _need_class(path, source)
     elif found.kind == "onnx":
@@ -88,11 +88,11 @@ def _model(path: Path, found: Inspection, source: Source | None, *, served: bool
 
         files = (*files, *data_files(path))
         signature = describe(path, served=served)
-        extra = ("onnxruntime",)
     elif found.kind == "torch-export":
-        from clouddeploy.model.torch_files import describe_program
+        from clouddeploy.model.torch_files import describe_program, writer
 
         signature, call = describe_program(path)
+        framework = writer(path)
     elif found.kind == "torchscript":
         from clouddeploy.model.torch_files import check_script
 
@@ -101,8 +101,8 @@ def _model(path: Path, found: Inspection, source: Source | None, *, served: bool
         format=_FORMATS[found.kind],  # type: ignore[arg-type]
         files=files,
         weights=name,
+        framework=framework,
         signature=signature,
-        requirements=extra,
         call=call,  # type: ignore[arg-type]
     )
 

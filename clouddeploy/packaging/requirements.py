@@ -94,7 +94,9 @@ def _join(first: Requirement, second: Requirement) -> Requirement:
 def check_requirements(
     requirements: Sequence[str], *, python_version: str = "", timeout_s: float = RESOLVE_TIMEOUT_S
 ) -> tuple[str, ...]:
-    """Let pip's resolver try `requirements` without installing anything; nothing to try, no process.
+    """Let pip's resolver try `requirements` without installing anything.
+
+    Where all of them are met by what is installed here, they are known to exist, and pip isn't run.
 
     pip takes its index from its own configuration and ``PIP_*`` variables, as it does for the user.
     With the `python_version` (such as ``"3.12"``) of another Python than this one only wheels count.
@@ -107,7 +109,7 @@ def check_requirements(
             `timeout_s` seconds.
     """
     lines = normalised(requirements)
-    if not lines:
+    if not lines or (not python_version and all(map(_is_met_here, lines))):
         return ()
     if importlib.util.find_spec("pip") is None:
         return ("the requirements were not tried: pip isn't installed beside clouddeploy",)
@@ -125,6 +127,20 @@ def check_requirements(
             fix="correct the names and versions; try them with: pip install --dry-run …",
         )
     return ()
+
+
+def _is_met_here(line: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(line)
+    try:
+        return not requirement.url and requirement.specifier.contains(
+            version(requirement.name), prereleases=True
+        )
+    except PackageNotFoundError:
+        return False
 
 
 def _for_python(version: str, folder: str) -> list[str]:

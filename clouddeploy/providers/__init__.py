@@ -28,11 +28,13 @@ class Graph:
         stale: finds what is there and should not be (older releases beyond those kept, left-overs
             of a killed deploy); only resources that are this deployment's by their tags.
         lock: keeps two deploys of the name apart.
+        warnings: what the user should look at before going on, such as a secret among the files.
     """
 
     resources: tuple[Resource, ...]
     stale: Callable[[], Sequence[Resource]]
     lock: Lock
+    warnings: tuple[str, ...] = ()
 
 
 class Provider(Protocol):
@@ -45,6 +47,13 @@ class Provider(Protocol):
 
         Raises:
             SpecError: the wish can't be meant, such as an unknown machine type.
+        """
+
+    def preflight(self, deployment: Deployment) -> Sequence[str]:
+        """What is too slow for `check`, done right before the first change; tells warnings.
+
+        Raises:
+            ModelError: the model can't run there, such as for requirements that don't exist.
         """
 
     def compile(self, deployment: Deployment) -> Graph:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from clouddeploy.runtime import npy, strict_json, table
-from clouddeploy.runtime.arrays import convert, from_json
+from clouddeploy.runtime.arrays import check_shape, convert, from_json
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.runtime.signature import Signature, Tensor
 
@@ -71,9 +72,28 @@ def decode(body: bytes | str, content_type: str, signature: Signature) -> Reques
         rows = table.read(body, tensor)
     else:
         rows = convert(npy.read(body.encode("latin-1") if isinstance(body, str) else body), "inputs", tensor)
-    if rows.ndim == 0 or not len(rows):
-        raise WireError("bad_shape", "the body holds no example", "send a batch of at least one example")
-    return Request(rows, len(rows))
+    return Request(check_shape(rows, "the body", None), len(rows))
+
+
+def request_of(inputs: Any, signature: Signature) -> Request:
+    """A batch of arrays as the request that their bytes would become.
+
+    Raises:
+        WireError: they don't fit the signature.
+    """
+    tensors = {tensor.name: tensor for tensor in signature.inputs}
+    if not isinstance(inputs, dict):
+        array = convert(np.asarray(inputs), "inputs", next(iter(tensors.values()), None))
+        if len(tensors) > 1:
+            raise WireError("bad_input", "the inputs are one array", f"give a dict with {_names(signature)}")
+        return Request(check_shape(array, "inputs", None), len(array))
+    if tensors and inputs.keys() != tensors.keys():
+        raise WireError("bad_input", f"the inputs are {', '.join(inputs)}", f"give {_names(signature)}")
+    named = {name: convert(np.asarray(a), f"inputs.{name}", tensors.get(name)) for name, a in inputs.items()}
+    sizes = {check_shape(array, f"inputs.{name}", None).shape[0] for name, array in named.items()}
+    if len(sizes) != 1:
+        raise WireError("bad_shape", "the inputs differ in length", "give each one row for each example")
+    return Request(named, sizes.pop())
 
 
 def _names(signature: Signature) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clouddeploy.runtime import manifest as manifest_file
-from clouddeploy.runtime.decode import JSON, Arrays, Request, decode
+from clouddeploy.runtime.decode import JSON, Arrays, Request, decode, request_of
 from clouddeploy.runtime.encode import Result, accepted, encode, result
 from clouddeploy.runtime.errors import LoadError, WireError
 from clouddeploy.runtime.handler import Predict, load_handler
@@ -90,7 +90,7 @@ class Service:
                 predict = load_model(model_dir, app.parent)
         if keep_path:
             _limit_threads()
-        limit = int(os.environ.get("CLOUDDEPLOY_BODY_LIMIT", BODY_LIMIT))
+        limit = _whole("CLOUDDEPLOY_BODY_LIMIT", BODY_LIMIT)
         return cls(predict, Signature.parse(manifest.get("signature")), manifest.get("model", ""), limit)
 
     def decode(self, body: bytes | str, content_type: str) -> Request:
@@ -132,9 +132,12 @@ class Service:
         return encode(answer, accept)
 
     def call(self, inputs: Arrays) -> Any:
-        """The predictions for a batch of arrays, without the wire in between."""
-        named = inputs if isinstance(inputs, dict) else {"": inputs}
-        return self.predict(Request(inputs, len(next(iter(named.values()))))).outputs
+        """The predictions for a batch of arrays, without the wire in between.
+
+        Raises:
+            WireError: as `decode` and `predict`.
+        """
+        return self.predict(request_of(inputs, self.signature)).outputs
 
     def answer(
         self, body: bytes, content_type: str = JSON, accept: str = JSON, request_id: str = ""
@@ -182,8 +185,11 @@ def _limit_threads() -> None:
     torch = sys.modules.get("torch")
     if torch is None:
         return
-    try:
-        threads = int(os.environ.get(THREADS) or os.environ.get("OMP_NUM_THREADS") or 1)
-    except ValueError as error:
-        raise LoadError(f"{THREADS} is {os.environ.get(THREADS)!r}, no whole number") from error
-    torch.set_num_threads(max(1, threads))
+    torch.set_num_threads(max(1, _whole(THREADS, _whole("OMP_NUM_THREADS", 1))))
+
+
+def _whole(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal():
+        raise LoadError(f"the environment variable {variable} is {text!r}, no whole number")
+    return int(text)

@@ -20,6 +20,8 @@ from clouddeploy.emulator import Emulator, Settings
 
 REGION = "eu-west-1"
 IMAGE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
+# One for all: it keeps the service models that it has read, which takes longest.
+SESSION = boto3.session.Session()
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -67,8 +69,8 @@ class Rig:
     def client(self, service: str, region: str = REGION) -> Any:
         """A boto3 client that retries nothing."""
         connection = self.emulator.connection
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]
+        return SESSION.client(
+            service,
             region_name=region,
             endpoint_url=connection.url,
             aws_access_key_id=connection.access_key_id,

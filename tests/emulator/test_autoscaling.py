@@ -82,7 +82,7 @@ def test_a_policy_before_its_target_is_refused(rig: Rig) -> None:
 
 
 def test_target_tracking_makes_two_alarms_that_go_with_the_policy(rig: Rig) -> None:
-    """ "Target tracking scaling policies", Application Auto Scaling User Guide: the service owns the alarms."""
+    """ "Target tracking scaling policies", Application Auto Scaling User Guide: who owns the alarms."""
     name = rig.endpoint()
     rig.scaling.register_scalable_target(**of(name), MinCapacity=1, MaxCapacity=4)
     put = {

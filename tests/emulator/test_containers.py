@@ -202,7 +202,7 @@ def test_a_serverless_endpoint_answers_and_takes_four_megabytes(rig: Rig) -> Non
 
 
 def test_an_uncompressed_prefix_is_served_like_an_archive(rig: Rig) -> None:
-    """API_S3ModelDataSource: S3DataType S3Prefix, CompressionType None."""
+    """API_S3ModelDataSource: S3Prefix, CompressionType None; API_ContainerDefinition: not serverless."""
     prefix = f"{rig.fresh('model')}/"
     for name, data in code(TIMES.format(factor=9), **{"deep/er/w.bin": "1"}).items():
         rig.s3.put_object(Bucket=rig.bucket, Key=prefix + name, Body=data)
@@ -220,6 +220,11 @@ def test_an_uncompressed_prefix_is_served_like_an_archive(rig: Rig) -> None:
         PrimaryContainer={"Image": IMAGE, "ModelDataSource": source},
     )
     assert rig.ask(rig.endpoint(rig.config(model)), [1]) == [9]
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    found = refused(
+        rig.config, model=model, InstanceType=None, InitialInstanceCount=None, ServerlessConfig=serverless
+    )
+    assert "ModelDataSource" in found.message
 
 
 def test_an_archive_that_is_none_fails_the_endpoint_with_the_reason(rig: Rig) -> None:

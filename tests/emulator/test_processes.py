@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,8 +76,7 @@ def test_an_idle_container_costs_no_process_and_comes_back_when_asked(own: Rig) 
     name = own.endpoint()
     (before,) = processes(own)
     own.emulator.configure(idle_stop_s=0)
-    until(lambda: not processes(own))
-    assert not alive(before["pid"])
+    until(lambda: not processes(own) and not alive(before["pid"]))
     own.emulator.configure(idle_stop_s=60)
     assert own.ask(name, [1]) == [2]
     (after,) = processes(own)
@@ -108,6 +108,23 @@ def test_an_update_ends_the_old_process(own: Rig) -> None:
     assert own.settled(name)["EndpointStatus"] == "InService"
     until(lambda: not alive(old["pid"]))
     assert len(processes(own)) == 1
+
+
+def test_a_request_under_way_is_answered_by_the_version_that_it_reached(own: Rig) -> None:
+    slow = "import time\n" + TIMES.format(factor=2).replace("return [x", "time.sleep(0.8)\n    return [x")
+    name = own.endpoint(own.config(own.model(code(slow))))
+    (old,) = processes(own)
+    fast = own.config(own.model(code(TIMES.format(factor=3))))
+    answers: list[float] = []
+    asking = threading.Thread(target=lambda: answers.extend(own.ask(name, [1])))
+    asking.start()
+    until(lambda: own.emulator.state()["calls"].get("sagemaker.InvokeEndpoint"))
+    own.sm.update_endpoint(EndpointName=name, EndpointConfigName=fast)
+    own.settled(name)
+    assert own.ask(name, [1]) == [3]
+    asking.join()
+    assert answers == [2]
+    until(lambda: not alive(old["pid"]))
 
 
 def test_what_the_handler_started_ends_with_its_container(own: Rig) -> None:

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import http.client
 import json
+import threading
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.emulator.conftest import TRUST, Rig, refused
 
@@ -18,6 +20,63 @@ def test_a_put_can_demand_that_nothing_is_there(rig: Rig) -> None:
     rig.s3.put_object(Bucket=rig.bucket, Key=key, Body=b"1", IfNoneMatch="*")
     found = refused(rig.s3.put_object, Bucket=rig.bucket, Key=key, Body=b"2", IfNoneMatch="*")
     assert (found.code, found.status) == ("PreconditionFailed", 412)
+
+
+def test_of_many_conditional_puts_at_once_one_succeeds(rig: Rig) -> None:
+    """ "Conditional writes", Amazon S3 User Guide: concurrent requests, the first to finish wins."""
+    for _ in range(5):
+        key = rig.fresh("key")
+        won: list[str] = []
+        lost: list[str] = []
+
+        def put(name: str, key: str = key, won: list[str] = won, lost: list[str] = lost) -> None:
+            try:
+                rig.s3.put_object(Bucket=rig.bucket, Key=key, Body=name.encode(), IfNoneMatch="*")
+                won.append(name)
+            except ClientError as error:
+                lost.append(error.response["Error"]["Code"])
+
+        threads = [threading.Thread(target=put, args=(str(n),)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(lost) == {"PreconditionFailed"}
+        assert [rig.s3.get_object(Bucket=rig.bucket, Key=key)["Body"].read().decode()] == won
+
+
+def test_a_multipart_upload_can_demand_that_nothing_is_there(rig: Rig) -> None:
+    """API_CompleteMultipartUpload, If-None-Match."""
+    key = rig.fresh("key")
+    rig.s3.put_object(Bucket=rig.bucket, Key=key, Body=b"1")
+    upload = rig.s3.create_multipart_upload(Bucket=rig.bucket, Key=key)["UploadId"]
+    where = {"Bucket": rig.bucket, "Key": key, "UploadId": upload}
+    tag = rig.s3.upload_part(**where, PartNumber=1, Body=b"2")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+    found = refused(rig.s3.complete_multipart_upload, **where, MultipartUpload=parts, IfNoneMatch="*")
+    assert found.status == 412
+    assert rig.s3.get_object(Bucket=rig.bucket, Key=key)["Body"].read() == b"1"
+
+
+def test_roles_can_be_made_and_listed_at_once(rig: Rig) -> None:
+    """API_CreateRole, API_ListRoles: moto's own collections aren't made for threads."""
+    names = [rig.fresh("role") for _ in range(40)]
+    wrong: list[Exception] = []
+
+    def work(some: list[str]) -> None:
+        try:
+            for name in some:
+                rig.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+                rig.iam.list_roles()
+        except ClientError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(names[n::4],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_a_put_and_a_delete_can_demand_a_certain_version(rig: Rig) -> None:

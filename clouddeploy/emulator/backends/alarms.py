@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clouddeploy.emulator.backends.turns import turn
 from clouddeploy.emulator.settings import ACCOUNT
 
 
@@ -21,10 +22,12 @@ def state(region: str, name: str) -> str:
 
 def put(region: str, **settings: Any) -> Any:
     """Make a metric alarm; moto's own object, for those that keep a list of them."""
-    return _backend(region).put_metric_alarm(**settings)
+    with turn("monitoring"):
+        return _backend(region).put_metric_alarm(**settings)
 
 
 def delete(region: str, names: list[str]) -> None:
     """Remove alarms; missing ones are left out."""
-    backend = _backend(region)
-    backend.delete_alarms([n for n in names if n in backend.alarms])
+    with turn("monitoring"):
+        backend = _backend(region)
+        backend.delete_alarms([n for n in names if n in backend.alarms])

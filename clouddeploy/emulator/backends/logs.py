@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
+from clouddeploy.emulator.backends.turns import turn
 from clouddeploy.emulator.settings import ACCOUNT
-
-_LOCK = threading.Lock()
 
 
 def _backend(region: str) -> Any:
@@ -19,7 +17,7 @@ def _backend(region: str) -> Any:
 
 def open_stream(region: str, group: str, stream: str) -> None:
     """Make a log stream, and its group when it is missing."""
-    with _LOCK:
+    with turn("logs"):
         backend = _backend(region)
         backend.ensure_log_group(group)
         backend.ensure_log_stream(group, stream)
@@ -27,7 +25,7 @@ def open_stream(region: str, group: str, stream: str) -> None:
 
 def write(region: str, group: str, stream: str, line: str) -> None:
     """Append one line; group and stream are made when they are missing."""
-    with _LOCK:  # moto's own comment: its streams aren't thread-safe
+    with turn("logs"):
         backend = _backend(region)
         backend.ensure_log_group(group)
         backend.ensure_log_stream(group, stream)

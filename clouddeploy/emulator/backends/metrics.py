@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from clouddeploy.emulator.backends.turns import turn
 from clouddeploy.emulator.settings import ACCOUNT
 
 
@@ -26,8 +27,10 @@ def put(
     datum: dict[str, Any] = {
         "MetricName": name,
         "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
-        "Timestamp": datetime.fromtimestamp(int(at), UTC),
+        # moto compares with times that carry no zone.
+        "Timestamp": datetime.fromtimestamp(int(at), UTC).replace(tzinfo=None),
         "StatisticValues": {"SampleCount": count, "Sum": total, "Minimum": least, "Maximum": most},
         "Unit": unit,
     }
-    cloudwatch_backends[ACCOUNT][region].put_metric_data("AWS/SageMaker", [datum])
+    with turn("monitoring"):
+        cloudwatch_backends[ACCOUNT][region].put_metric_data("AWS/SageMaker", [datum])

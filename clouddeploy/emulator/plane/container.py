@@ -12,11 +12,15 @@ from pathlib import Path
 from clouddeploy.emulator.plane.artifact import BadArtifact, Objects, Source, remove, unpack
 from clouddeploy.emulator.plane.environment import Environment, base_environment, digest
 from clouddeploy.emulator.plane.process import NotServing, Process
-from clouddeploy.emulator.plane.requirements import RequirementsFailed, environment_for
+from clouddeploy.emulator.plane.requirements import Install, RequirementsFailed
 
 START_LINES = 400
 Sink = Callable[[str], None]
 TORCH_FILES = (".pt", ".pt2", ".pth", ".safetensors")
+
+
+class Gone(Exception):
+    """The container was closed: nobody's endpoint needs it any more."""
 
 
 class StartFailed(Exception):
@@ -66,13 +70,14 @@ class Container:
         self._environment: Environment | None = None
         self._start_lines: list[str] = []
         self._ready = False
-        self._cancelled = False
+        self._cancelled = threading.Event()
         self._last_holder = ""
 
     def hear(self, line: str) -> None:
         """Hand a log line to the endpoints whose it is: those with a request in flight, else the last."""
         with self.lock:
-            if not self._ready and len(self._start_lines) < START_LINES:
+            # Until the first request all is the start's, even what is read a moment after the ping.
+            if not self._last_holder and len(self._start_lines) < START_LINES:
                 self._start_lines.append(line)
             names = [n for n, count in self.busy.items() if count] or [self._last_holder]
             sinks = [self.sinks[n] for n in names if n in self.sinks] if self._ready else []
@@ -89,8 +94,14 @@ class Container:
             sink(line)
 
     def enter(self, holder: str) -> Process | None:
-        """The living process, marked busy for `holder` until `leave`; None when it must be started."""
+        """The living process, marked busy for `holder` until `leave`; None when it must be started.
+
+        Raises:
+            Gone: the container was closed.
+        """
         with self.lock:
+            if self._cancelled.is_set():
+                raise Gone(self.recipe.key)
             process = self.process
             if process is None or not self._ready or not process.alive:
                 return None
@@ -127,9 +138,14 @@ class Container:
 
         Raises:
             StartFailed: one of them failed.
+            BadArtifact: the model data can't be unpacked.
+            Gone: the container was closed.
         """
         with self.lock:
-            old, self.process, self._ready, self._start_lines = self.process, None, False, []
+            if self._cancelled.is_set():
+                raise Gone(self.recipe.key)
+            old, self.process, self._ready = self.process, None, False
+            self._start_lines, self._last_holder = [], ""
         if old is not None:
             self.hear(f"The container's process has ended: {old.end()}. It is started again.")
         self.starts += 1
@@ -137,8 +153,7 @@ class Container:
         process = Process(self.folder, environment, dict(self.recipe.variables), self.hear)
         with self.lock:
             self.process = process
-            cancelled = self._cancelled
-        if cancelled:
+        if self._cancelled.is_set():
             process.end()
         try:
             process.wait_ready(timeout_s)
@@ -159,7 +174,8 @@ class Container:
             if not self.folder.exists():
                 unpack(self.recipe.source, self._s3, self.folder / "model")
             wanted = self.folder / "model" / "code" / "requirements.txt"
-            self._environment = environment_for(wanted, base_environment(), self.hear)
+            install = Install(wanted, base_environment(), self.hear, self._cancelled)
+            self._environment = install.environment()
         except BadArtifact as error:
             remove(self.folder)
             self.hear(str(error))
@@ -181,7 +197,7 @@ class Container:
     def cancel(self) -> None:
         """End the process even while it starts, so that whoever waits for that start gives up."""
         with self.lock:
-            self._cancelled = True
+            self._cancelled.set()
             process = self.process
         if process is not None:
             process.end()

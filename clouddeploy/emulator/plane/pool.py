@@ -16,6 +16,7 @@ from clouddeploy.emulator.plane.process import Process
 from clouddeploy.emulator.settings import Settings
 
 TICK_S = 0.5
+DRAIN_S = 0.02
 
 
 class Died(Exception):
@@ -38,7 +39,7 @@ class Pool:
         self._containers: dict[str, Container] = {}
         self._unused: dict[str, float] = {}
         self._room = threading.Condition()
-        self._claims = 0
+        self._claimed: set[Container] = set()
         self._count = 0
         self._closed = threading.Event()
         threading.Thread(target=self._sweep, name="sweeper", daemon=True).start()
@@ -56,9 +57,16 @@ class Pool:
         container.add(holder, sink)
         return container
 
-    def release(self, container: Container, holder: str) -> None:
-        """`holder` doesn't need it any more; the last one's leaving ends it."""
+    def release(self, container: Container, holder: str, *, drain_s: float = 0) -> None:
+        """`holder` doesn't need it any more; the last one's leaving ends it.
+
+        Args:
+            drain_s: seconds that requests under way for `holder` are waited for.
+        """
         key = container.recipe.key
+        deadline = time.monotonic() + drain_s
+        while container.busy[holder] and time.monotonic() < deadline and not self._closed.is_set():
+            time.sleep(DRAIN_S)
         with self._room:
             container.sinks.pop(holder, None)
             if container.sinks or self._containers.get(key) is not container:
@@ -75,6 +83,7 @@ class Pool:
         Raises:
             StartFailed: it can't.
             BadArtifact: its model data can't be unpacked.
+            Gone: it was closed.
         """
         with container.starting:
             if container.serving:
@@ -84,7 +93,7 @@ class Pool:
                 container.start(timeout_s)
             finally:
                 with self._room:
-                    self._claims -= 1
+                    self._claimed.discard(container)
                     self._room.notify_all()
 
     def invoke(
@@ -94,6 +103,7 @@ class Pool:
 
         Raises:
             StartFailed, BadArtifact: it can't be started.
+            Gone: it was closed; look for the one that took over.
             Died: the process ended while it worked.
             TimeoutError: it didn't answer in time.
         """
@@ -107,7 +117,7 @@ class Pool:
             raise Died(str(error)) from error
         finally:
             container.leave(holder)
-            if self._claims:
+            if self._claimed:
                 with self._room:
                     self._room.notify_all()
 
@@ -116,9 +126,9 @@ class Pool:
         while True:
             with self._room:
                 others = [c for c in self._containers.values() if c is not container]
-                live = [c for c in others if c.process is not None and not c.starting.locked()]
-                if len(live) + self._claims < self._settings().max_processes:
-                    self._claims += 1
+                live = [c for c in others if c.process is not None and c not in self._claimed]
+                if len(live) + len(self._claimed) < self._settings().max_processes:
+                    self._claimed.add(container)
                     return
                 idle = sorted((c for c in live if c.idle), key=lambda c: c.last_used)
                 if not idle:
@@ -171,6 +181,8 @@ class Pool:
             containers = list(self._containers.values())
             self._containers.clear()
             self._unused.clear()
+        for container in containers:  # all at once: one may wait for what another does
+            container.cancel()
         for container in containers:
             self._close(container)
 

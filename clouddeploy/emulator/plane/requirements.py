@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clouddeploy.emulator.plane.base_image import canonical
@@ -59,54 +63,70 @@ def missing(lines: Sequence[str], base: Environment) -> list[str]:
     return left
 
 
-def environment_for(path: Path, base: Environment, log: Callable[[str], None]) -> Environment:
-    """The environment that satisfies the requirements file at `path`.
+@dataclass(frozen=True)
+class Install:
+    """One installation: where the requirements are, who hears pip, and what makes it give up."""
 
-    Raises:
-        RequirementsFailed: pip refused.
-    """
-    lines = missing(read(path), base)
-    if not lines:
-        return base
-    key = digest([base.key, *sorted(lines)])
-    folder = cached(key, lambda building: _build(building, path, base, log))
-    return replace(base, key=key, folder=folder)
+    path: Path
+    base: Environment
+    log: Callable[[str], None]
+    cancelled: threading.Event
 
+    def environment(self) -> Environment:
+        """The environment that satisfies the requirements.
 
-def _build(folder: Path, path: Path, base: Environment, log: Callable[[str], None]) -> None:
-    link(base.distributions, folder)
-    report = folder / "pip-report.json"
-    _pip(folder, ["--dry-run", "--report", str(report), "--requirement", str(path)], path.parent, log)
-    chosen = json.loads(report.read_text(encoding="utf-8"))["install"]
-    names = {canonical(item["metadata"]["name"]) for item in chosen}
-    site = site_of(folder)
-    for distribution in base.distributions:
-        if distribution.name in names:
-            for entry in distribution.entries():
-                if (site / entry).is_symlink():
-                    (site / entry).unlink()
-    pins = [f"{item['metadata']['name']} @ {item['download_info']['url']}" for item in chosen]
-    if pins:
-        _pip(folder, ["--no-deps", *pins], path.parent, log)
+        Raises:
+            RequirementsFailed: pip refused, or it was cancelled.
+        """
+        lines = missing(read(self.path), self.base)
+        if not lines:
+            return self.base
+        key = digest([self.base.key, *sorted(lines)])
+        return replace(self.base, key=key, folder=cached(key, self._build))
 
+    def _build(self, folder: Path) -> None:
+        link(self.base.distributions, folder)
+        report = folder / "pip-report.json"
+        self._pip(folder, ["--dry-run", "--report", str(report), "--requirement", str(self.path)])
+        chosen = json.loads(report.read_text(encoding="utf-8"))["install"]
+        names = {canonical(item["metadata"]["name"]) for item in chosen}
+        site = site_of(folder)
+        for distribution in self.base.distributions:
+            if distribution.name in names:
+                for entry in distribution.entries():
+                    if (site / entry).is_symlink():
+                        (site / entry).unlink()
+        pins = [f"{item['metadata']['name']} @ {item['download_info']['url']}" for item in chosen]
+        if pins:
+            self._pip(folder, ["--no-deps", *pins])
 
-def _pip(folder: Path, arguments: list[str], where: Path, log: Callable[[str], None]) -> None:
-    kept = {
-        k: v
-        for k, v in os.environ.items()
-        if k in PASSED or k.startswith("PIP_") or k.lower().endswith("_proxy")
-    }
-    command = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
-    command += ["--disable-pip-version-check", "--no-input", "--no-compile", *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=where, env=kept, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=PIP_TIMEOUT_S, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise RequirementsFailed(f"pip did not finish within {PIP_TIMEOUT_S} seconds") from error
-    lines = done.stdout.splitlines()
-    for line in lines:
-        log(line)
-    if done.returncode:
-        raise RequirementsFailed("\n".join(lines[-8:]))
+    def _pip(self, folder: Path, arguments: list[str]) -> None:
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if k in PASSED or k.startswith("PIP_") or "_proxy" in k.lower()
+        }
+        command = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
+        command += ["--disable-pip-version-check", "--no-input", "--no-compile", *arguments]
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                command, cwd=self.path.parent, env=kept, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+            code = self._wait(process)
+            output.seek(0)
+            lines = output.read().decode("utf-8", "replace").splitlines()
+        for line in lines:
+            self.log(line)
+        if code:
+            raise RequirementsFailed("\n".join(lines[-8:]) or f"pip ended with {code}")
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """pip's exit code; it is ended when nobody needs it any more, or when it takes for ever."""
+        deadline = time.monotonic() + PIP_TIMEOUT_S
+        while True:
+            try:
+                return process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                if self.cancelled.is_set() or time.monotonic() > deadline:
+                    os.killpg(process.pid, signal.SIGKILL)

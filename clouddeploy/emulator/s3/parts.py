@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from clouddeploy.emulator.call import Call
 from clouddeploy.emulator.http.message import Response
+from clouddeploy.emulator.s3.conditions import write
 from clouddeploy.emulator.s3.digests import check_body
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def listing(cloud: Cloud, call: Call) -> Response:
 
 def finished(cloud: Cloud, call: Call) -> Response:
     """CompleteMultipartUpload, AbortMultipartUpload: moto's answer; then the checksums are forgotten."""
-    answer = cloud.moto(call.request)
+    answer = write(cloud, call)
     if answer.status < 300:
         cloud.parts.pop(_upload(call)[0], None)
     return answer

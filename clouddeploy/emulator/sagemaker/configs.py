@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.emulator.call import Call, Refused
+from clouddeploy.emulator.sagemaker.fleet import container_of
 from clouddeploy.emulator.sagemaker.records import IN_PROGRESS, Record, arn_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,16 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     with cloud.store.lock:
         for variant in variants:
             name = variant.get("ModelName")
-            if name and name not in cloud.store.all(call.region, "model"):
+            model = cloud.store.all(call.region, "model").get(name) if name else None
+            if name and model is None:
                 raise Refused(f'Could not find model "{arn_of(call.region, "model", name)}".')
+            if (
+                model
+                and variant.get("ServerlessConfig")
+                and container_of(model.request).get("ModelDataSource")
+            ):
+                # ContainerDefinition, "ModelDataSource": not with serverless endpoints.
+                raise Refused(f'ModelDataSource is not supported for the serverless variant of "{name}".')
         record = Record("endpoint-config", call.region, wish["EndpointConfigName"], wish, list(tags))
         cloud.store.add(record)
     return {"EndpointConfigArn": record.arn}

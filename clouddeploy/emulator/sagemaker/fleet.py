@@ -10,7 +10,7 @@ from typing import Any
 
 from clouddeploy.emulator.backends import logs
 from clouddeploy.emulator.plane.artifact import BadArtifact, Objects, Source
-from clouddeploy.emulator.plane.container import Container, Recipe, StartFailed
+from clouddeploy.emulator.plane.container import Container, Gone, Recipe, StartFailed
 from clouddeploy.emulator.plane.pool import Pool
 from clouddeploy.emulator.settings import Settings
 
@@ -126,15 +126,16 @@ class Fleets:
             self._pool.ensure(variant.container, variant.startup_s)
         except BadArtifact as error:
             raise FleetFailed(str(error)) from error
-        except StartFailed as error:
+        except (StartFailed, Gone) as error:
             raise FleetFailed(PING_FAILED.format(variant=variant.name)) from error
         except OSError as error:  # this machine's trouble: no room on the disk, no process to be had
             raise FleetFailed(f"The embedded cloud could not start the container: {error}") from error
 
-    def end(self, fleet: Fleet | None) -> None:
-        """Let the containers of a fleet go."""
+    def end(self, fleet: Fleet | None, *, drain: bool = False) -> None:
+        """Let the containers of a fleet go, with `drain` only after the requests under way."""
+        drain_s = self._settings().request_timeout_s if drain else 0
         for variant in list(fleet.variants.values()) if fleet else []:
-            self._pool.release(variant.container, variant.holder)
+            self._pool.release(variant.container, variant.holder, drain_s=drain_s)
 
 
 def container_of(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from clouddeploy.emulator.call import CREDENTIAL, DEFAULT_REGION, Call, Refused, refusal
 from clouddeploy.emulator.http.message import Request, Response
 from clouddeploy.emulator.plane.artifact import BadArtifact
-from clouddeploy.emulator.plane.container import StartFailed
+from clouddeploy.emulator.plane.container import Gone, StartFailed
 from clouddeploy.emulator.plane.pool import Died
 from clouddeploy.emulator.sagemaker.fleet import Variant
 from clouddeploy.emulator.sagemaker.records import Endpoint
@@ -42,7 +42,11 @@ def invoke(cloud: Cloud, request: Request, name: str) -> Response:
     region = scope[1] if scope else DEFAULT_REGION
     cloud.count("sagemaker", "InvokeEndpoint")
     try:
-        return _invoke(cloud, request, region, name)
+        while True:
+            try:
+                return _invoke(cloud, request, region, name)
+            except Gone:  # an update took over between our choice and the call: choose again
+                continue
     except Refused as error:
         return refusal(Call("sagemaker", "InvokeEndpoint", region, request), error)
 

@@ -107,7 +107,7 @@ def _replace(
             record.fleet, fleet = fleet, record.fleet
             record.config, record.variants, record.pending = config, variants, None
             enter(cloud, record, "InService")
-    cloud.fleets.end(fleet)
+    cloud.fleets.end(fleet, drain=True)
 
 
 def _alarm(record: Endpoint) -> str:

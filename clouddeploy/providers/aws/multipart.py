@@ -8,13 +8,14 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 from clouddeploy.engine.waiting import check_cancelled
-from clouddeploy.errors import CloudError
+from clouddeploy.errors import CloudError, ModelChanged
 from clouddeploy.packaging.artifact import Report
 from clouddeploy.packaging.source import changed, opened
 
@@ -41,14 +42,14 @@ class Item:
     Args:
         key: its key.
         size: bytes.
-        source: where they are.
+        source: where they are; an open file belongs to the caller.
         sha256: what they must be, where that is known beforehand.
         name: the file's name in messages.
     """
 
     key: str
     size: int
-    source: Path | bytes
+    source: Path | bytes | BinaryIO
     sha256: str = ""
     name: str = ""
 
@@ -108,11 +109,11 @@ class Sender:
                 future.result()
 
     def _put(self, item: Item, progress: Progress) -> None:
-        with opened(item.source, item.name) as file:
+        with _opened(item) as file:
             content = _read(file, PART_BYTES + 1)
         found = hashlib.sha256(content)
         if item.sha256 and found.hexdigest() != item.sha256:
-            raise changed(item.name, item.sha256, item.source)
+            raise _changed(item)
         # "*": an object that a running endpoint may be loading is never written over; 412 means it is there
         checksum = b64encode(found.digest()).decode()
         target = {"Bucket": self.bucket, "Key": item.key, "IfNoneMatch": "*"}
@@ -138,7 +139,7 @@ class Sender:
         self._settle(0)
         if item.sha256 and whole.hexdigest() != item.sha256:
             self._abort(item.key, upload_id)  # its parts are of no use to anybody
-            raise changed(item.name, item.sha256, item.source)
+            raise _changed(item)
         self._complete(item, upload_id, [sent[number] for number in sorted(sent)])
 
     def _begun(self, item: Item) -> str:
@@ -236,9 +237,22 @@ def part_bytes(size: int) -> int:
 
 def _parts(item: Item) -> Iterator[bytes]:
     step = part_bytes(item.size)
-    with opened(item.source, item.name) as file:
+    with _opened(item) as file:
         while content := _read(file, step):
             yield content
+
+
+def _opened(item: Item) -> AbstractContextManager[BinaryIO]:
+    if isinstance(item.source, Path | bytes):
+        return opened(item.source, item.name)
+    item.source.seek(0)
+    return nullcontext(item.source)
+
+
+def _changed(item: Item) -> ModelChanged:
+    """The error for an item that isn't what it must be; an open file is nobody else's, so it can't change."""
+    assert isinstance(item.source, Path | bytes)
+    return changed(item.name, item.sha256, item.source)
 
 
 def _read(file: BinaryIO, count: int) -> bytes:

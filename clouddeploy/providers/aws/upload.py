@@ -18,10 +18,11 @@ transform or multi-model endpoints (SageMaker API reference, ContainerDefinition
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from clouddeploy.engine.waiting import check_cancelled
 from clouddeploy.errors import CloudError
@@ -80,10 +81,16 @@ def upload(
         if artifact.form == "prefix":
             _send_files(sender, prefix, artifact, report)
             return
-        with tempfile.TemporaryDirectory(prefix="clouddeploy-") as folder:
-            archive = artifact.write(Path(folder) / ARCHIVE, report=_cancellable(building))
-            item = Item(prefix + ARCHIVE, archive.stat().st_size, archive)
+        folder = tempfile.TemporaryDirectory(prefix="clouddeploy-")
+        with folder as place, _built(artifact, Path(place) / ARCHIVE, building) as archive:
+            if os.name == "posix":
+                folder.cleanup()  # the open file lasts, and a process killed while sending leaves nothing
+            item = Item(prefix + ARCHIVE, os.fstat(archive.fileno()).st_size, archive)
             sender.send([item], Progress(report, item.size))
+
+
+def _built(artifact: Artifact, path: Path, building: Report | None) -> BinaryIO:
+    return open(artifact.write(path, report=_cancellable(building)), "rb", buffering=0)
 
 
 def _cancellable(building: Report | None) -> Report:

@@ -52,6 +52,10 @@ class Memory:
         """What one process can't do of the wish."""
         return findings(deployment)
 
+    def preflight(self, deployment: Deployment) -> Sequence[str]:
+        """Nothing is slow here."""
+        return ()
+
     def compile(self, deployment: Deployment) -> Graph:
         """Artifact, release, endpoint, scaling, each built on the one before."""
         from clouddeploy.packaging import sagemaker_artifact
@@ -87,6 +91,7 @@ class Memory:
             (artifact, release, endpoint, scaling),
             lambda: self._stale(name, release, deployment.keep_releases),
             MemoryLock(self.client, name),
+            packed.warnings,
         )
 
     def removal(self, name: str) -> Graph:

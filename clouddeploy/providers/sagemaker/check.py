@@ -116,8 +116,9 @@ def _instances(deployment: Deployment) -> Iterator[Finding]:
     name, compute = machine(deployment), deployment.compute
     known = known_types()
     if name.count(".") != 2 or (known and name not in known):
+        near = f"; did you mean {f'ml.{name}'!r}?" if f"ml.{name}" in known else suggest(name, sorted(known))
         raise SpecError(
-            f"Compute.instance is {name!r}, which SageMaker doesn't have for endpoints{suggest(name, known)}",
+            f"Compute.instance is {name!r}, which SageMaker doesn't have for endpoints{near}",
             why=f"this boto3 knows {len(known)} types",
             fix="name one of them, or update boto3 if the type is new",
         )

@@ -42,6 +42,7 @@ class Compiled:
     alarms: tuple[MetricAlarm, ...]
     endpoint: Endpoint
     scaling: tuple[Resource, ...]
+    warnings: tuple[str, ...]
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -84,9 +85,8 @@ def compile_deployment(site: Site, deployment: Deployment, *, image: str | None)
         scaled,
         (config.key, *(a.key for a in alarms)),
     )
-    return Compiled(
-        bucket, data, role, model, config, alarms, endpoint, scaling(site, deployment, endpoint.key)
-    )
+    rules = scaling(site, deployment, endpoint.key)
+    return Compiled(bucket, data, role, model, config, alarms, endpoint, rules, artifact.warnings)
 
 
 def artifact_of(deployment: Deployment) -> Artifact:

@@ -93,7 +93,7 @@ class Endpoint:
         """Make it and wait until it serves. One that is there and ours is brought to `wish`."""
         self.site.survey.spend()
         try:
-            assuming(lambda: self._create(wish), self.role)
+            assuming(lambda: self._create(wish), self.role, made=self.role == self.site.role_arn)
         except CloudError as error:
             found = self.describe() if faults.matches(error, EXISTS) else None
             if found is None:

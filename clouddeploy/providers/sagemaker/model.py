@@ -17,7 +17,9 @@ T = TypeVar("T")
 ROLE_TIMEOUT_S = 60.0
 """A new role takes effect some seconds later everywhere (IAM User Guide, "Changes that I make are not
 always immediately visible")."""
-NOT_ASSUMABLE = ("could not assume role", "sts:assumerole")
+NOT_ASSUMABLE = ("could not assume role",)
+NEW_ROLE = (*NOT_ASSUMABLE, "sts:assumerole")
+"""A role that was just made may also be told of as one that can't read the model data."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class SageMakerModel:
         """Make it. One that is there with the same content is success."""
         self.site.survey.spend()
         try:
-            assuming(lambda: self._create(wish), wish["role"])
+            assuming(lambda: self._create(wish), wish["role"], made=wish["role"] == self.site.role_arn)
         except CloudError as error:
             if not matches(error, EXISTS) or self._read() != wish:
                 raise
@@ -134,20 +136,26 @@ def content_of(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def assuming(call: Callable[[], T], role: str) -> T:
+def assuming(call: Callable[[], T], role: str, *, made: bool) -> T:
     """Make `call`, again and again for a while if SageMaker can't yet assume `role`.
+
+    Args:
+        call: what needs the role.
+        role: its ARN.
+        made: we made the role, so that it may be new.
 
     Raises:
         CredentialsError: it still can't.
     """
     last: list[CloudDeployError] = []
+    texts = NEW_ROLE if made else NOT_ASSUMABLE
 
     def attempt() -> tuple[T] | None:
         try:
             return (call(),)
         except CloudDeployError as error:
             message = f"{error.what} {error.why}".lower()
-            if not any(text in message for text in NOT_ASSUMABLE):
+            if not any(text in message for text in texts):
                 raise
             last.append(error)
             return None

@@ -79,6 +79,12 @@ class SageMaker:
         """What SageMaker makes of the wish."""
         return check(deployment)
 
+    def preflight(self, deployment: Deployment) -> Sequence[str]:
+        """Let pip try the requirements, so that what can't be installed fails here and not in the cloud."""
+        from clouddeploy.packaging import check_requirements
+
+        return check_requirements([*deployment.model.requirements, *pins(deployment.model)])
+
     def compile(self, deployment: Deployment) -> Graph:
         """The resources of the deployment. One call: whether an endpoint of the name is there."""
         check(deployment)
@@ -88,6 +94,7 @@ class SageMaker:
             compiled.resources,
             lambda: left_over(site, compiled, keep=deployment.keep_releases),
             S3Lock(site.survey, own_bucket=site.own_bucket),
+            compiled.warnings,
         )
 
     def removal(self, name: str) -> Graph:

@@ -105,8 +105,9 @@ def test_throttling_that_lasts_is_told_as_such() -> None:
 
 def test_a_lacking_permission_names_action_principal_and_statement() -> None:
     message = (
-        "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: sagemaker:CreateModel on resource: "
-        "arn:aws:sagemaker:eu-west-1:123456789012:model/m because no identity-based policy allows it"
+        "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: sagemaker:CreateModel "
+        "on resource: arn:aws:sagemaker:eu-west-1:123456789012:model/m "
+        "because no identity-based policy allows it"
     )
     seam, _ = aws(refusal("AccessDeniedException", message))
     with pytest.raises(CredentialsError) as caught:

@@ -53,7 +53,7 @@ def test_fields_are_converted(crontab: str, aws: str | None) -> None:
     ],
 )
 def test_a_field_out_of_range_is_refused_by_name(crontab: str) -> None:
-    with pytest.raises(SpecError, match="minute|hour|day of month|month|day of week"):
+    with pytest.raises(SpecError, match=r"minute|hour|day of month|month|day of week"):
         to_aws(crontab)
 
 

@@ -182,6 +182,17 @@ def test_no_temporary_file_is_left_whether_it_ends_well_or_not(s3, on_disk, nois
     assert list(folder.iterdir()) == []
 
 
+def test_a_process_killed_while_it_sends_leaves_no_temporary_file(s3, on_disk, noise, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    seen = []
+    s3.breaks = lambda operation, params: seen.append(list(folder.iterdir()))
+    put(s3, Artifact("gzip", (MANIFEST, on_disk("w.bin", noise))))
+    assert seen
+    assert not any(seen)
+
+
 def test_removal_takes_objects_and_parts_of_its_prefix_and_nothing_else(s3):
     s3.objects = {f"{PREFIX}{n}": b"x" for n in range(7)} | {
         PREFIX + "clouddeploy.json": b"{}",

@@ -66,7 +66,9 @@ def test_a_lively_terminal_shows_steps_and_leaves_their_ends() -> None:
         for event in UPLOAD:
             progress.event(event)
         with progress.activity("looking"):
+            assert progress.under_way == 3
             progress.event(Event("step-done", "endpoint/a", "create", elapsed_s=2))
+            assert progress.under_way == 2
     assert "create endpoint/a: done (2 s)" in screen.getvalue()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clouddeploy.errors import HandlerError, ModelError
+from clouddeploy.errors import HandlerError, InputError, ModelError
 from clouddeploy.model import File, Model
 
 X = np.array([[1.0, 2.0]])
@@ -220,3 +220,15 @@ def test_importing_the_models_loads_nothing_heavy() -> None:
     code = "import sys, clouddeploy.model; print(sorted({'numpy', 'torch', 'onnx'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_what_does_not_fit_the_loaded_model_is_an_input_error(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        made(folder, example_input=X).load()(np.zeros((1, 3)))
+    assert (caught.value.code, caught.value.status) == ("bad_shape", 400)
+
+
+def test_predictions_that_could_not_be_sent_are_a_handler_error(folder: Path) -> None:
+    (folder / "handler.py").write_text("def predict(x): return x[:0]\n")
+    with pytest.raises(HandlerError, match="0 rows for 1 examples"):
+        made(folder).load()(X)

@@ -251,3 +251,30 @@ def test_the_same_network_gets_the_same_digest_in_another_process_and_place(
     ]
     assert lines[0] == lines[1]
     assert len(set(lines[0])) == 3
+
+
+SCRIPT = """
+import torch
+from clouddeploy.model import Model
+
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else x + 1
+
+
+GUARD
+    model = Model.from_torch(Net(), example_input=torch.ones(2, 4), timeout_s=60)
+    print(model.source["module"], model.format)
+"""
+
+
+def test_a_class_in_the_script_itself_works_when_making_the_model_is_guarded(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    for guard, good in (("if __name__ == '__main__':", True), ("if True:", False)):
+        script.write_text(SCRIPT.replace("GUARD", guard))
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        found = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True)
+        assert (found.returncode == 0) is good
+        assert ("train torch-state-dict" in found.stdout) is good
+        assert ("__name__ == '__main__'" in found.stderr) is not good

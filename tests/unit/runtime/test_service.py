@@ -246,3 +246,25 @@ def test_npy_files_with_bytes_changed_get_an_answer_of_the_contract(noise: bytes
     body = bytearray(npy.write(np.zeros((2, 2), dtype=np.float32)))
     body[place : place + len(noise)] = noise
     check(Service(lambda inputs: inputs).answer(bytes(body), "application/x-npy"))
+
+
+def test_arrays_given_in_process_become_what_their_bytes_would_become() -> None:
+    service = Service(lambda inputs: inputs, FLOATS)
+    assert service.call(np.array([[1, 2]])).dtype == np.float32
+    two = Signature((Tensor("a", "int8", (None,)), Tensor("b", "str", (None,))))
+    assert Service(lambda inputs: inputs["a"], two).call({"a": [1, 2], "b": ["x", "y"]}).dtype == np.int8
+
+
+@pytest.mark.parametrize(
+    "inputs", [np.zeros((1, 3)), np.zeros((0, 2)), 5, {"x": [1], "y": [2]}, {"x": np.zeros((1, 5))}]
+)
+def test_arrays_that_do_not_fit_are_refused_in_process_too(inputs: Any) -> None:
+    with pytest.raises(WireError):
+        Service(lambda inputs: inputs, FLOATS).call(inputs)
+
+
+@pytest.mark.parametrize("inputs", [{"a": [1], "b": [1, 2]}, {"a": [1]}, [1]])
+def test_named_inputs_that_do_not_agree_are_refused_in_process(inputs: Any) -> None:
+    two = Signature((Tensor("a", "int8", (None,)), Tensor("b", "int8", (None,))))
+    with pytest.raises(WireError):
+        Service(lambda inputs: inputs, two).call(inputs)

@@ -1,0 +1,39 @@
+"""`make demo` does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "CLOUDDEPLOY_STATE_DIR": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "examples" / "digits" / "demo.py")]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=220)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to do" in done.stdout
+    accuracy = re.search(r"right \((\d+\.\d)%\)", done.stdout)
+    assert accuracy
+    assert float(accuracy[1]) > 95
+    left = dict(re.findall(r"^   ([a-z ]+): +(.*)$", done.stdout.partition("6. Tear down")[2], re.M))
+    assert set(left) == {
+        "buckets",
+        "roles",
+        "models",
+        "endpoint configs",
+        "endpoints",
+        "scalable targets",
+        "alarms",
+    }
+    assert set(left.values()) == {"none"}
+    assert not (tmp_path / "emulator.json").exists()
+
+
+def test_make_demo_runs_it() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(r"^demo:.*\n\t.*examples/digits/demo\.py$", makefile, re.M)
