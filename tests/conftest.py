@@ -12,6 +12,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep state and caches of the tests apart from the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOUDDEPLOY_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        # Shared by all workers, because what is kept there is found by its digest.
+        patch.setenv("CLOUDDEPLOY_CACHE_DIR", str(tmp_path_factory.getbasetemp().parent / "cache"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_CONFIG_FILE", str(tmp_path_factory.getbasetemp() / "no-aws-config"))
         patch.setenv(

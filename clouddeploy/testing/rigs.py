@@ -115,6 +115,8 @@ def memory() -> Iterator[MemoryRig]:
 def sagemaker() -> Iterator[SageMakerRig]:
     """SageMaker with every status instant."""
     from clouddeploy.emulator.server import Emulator
+    from clouddeploy.emulator.settings import Settings
 
-    with Emulator() as cloud:
+    # What serves the same bytes is kept alive between deployments: suites make hundreds of them.
+    with Emulator(Settings(keep_unused_s=60)) as cloud:
         yield SageMakerRig(cloud)

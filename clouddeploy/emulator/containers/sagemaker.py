@@ -69,19 +69,19 @@ class Context:
         """All headers of the request."""
         return self.request_processor[idx].get_request_properties()
 
-    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:  # noqa: ARG002
+    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
         """The status that the response will have."""
         self.status, self.phrase = int(code), phrase
 
-    def get_response_status(self, idx: int = 0) -> tuple[int, str]:  # noqa: ARG002
+    def get_response_status(self, idx: int = 0) -> tuple[int, str]:
         """The status set so far."""
         return self.status, self.phrase
 
-    def set_response_content_type(self, idx: int, value: str) -> None:  # noqa: ARG002
+    def set_response_content_type(self, idx: int, value: str) -> None:
         """The response's media type."""
         self.content_type = value
 
-    def set_response_header(self, idx: int, key: str, value: str) -> None:  # noqa: ARG002
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
         """A header of the response."""
         self.headers[key] = value
 

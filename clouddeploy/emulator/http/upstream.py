@@ -16,6 +16,10 @@ class Unreachable(Exception):
     """The container's process is gone, or cut the connection."""
 
 
+class NotReached(Unreachable):
+    """No connection could be made, so the request was certainly not read."""
+
+
 @dataclass(slots=True)
 class _Line:
     socket: socket.socket
@@ -50,6 +54,7 @@ class Upstream:
         """One request and its response.
 
         Raises:
+            NotReached: nobody listens.
             Unreachable: no answer will come.
             TimeoutError: none came within `timeout_s`.
         """
@@ -57,6 +62,7 @@ class Upstream:
         lines += [f"{k}: {v}" for k, v in headers]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
         message = head + body
+        sent = False
         while True:
             with self._lock:
                 line = self._idle.pop() if self._idle else None
@@ -69,9 +75,12 @@ class Upstream:
                     line.close()
                 raise
             except (OSError, BadMessage) as error:
+                if line is None and not sent:
+                    raise NotReached(str(error)) from error
                 if line is not None:
                     line.close()
-                if used_before:  # it was closed while it lay idle: the request was never read
+                if used_before:  # most likely it was closed while it lay idle
+                    sent = True
                     continue
                 raise Unreachable(str(error)) from error
             with self._lock:

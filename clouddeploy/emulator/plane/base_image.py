@@ -1,9 +1,10 @@
 """What SageMaker's PyTorch inference image has installed, as far as this host has it too.
 
-Source: AWS Deep Learning Containers, ``pytorch/inference/docker/2.6/py3/Dockerfile.cpu`` of the
-repository aws/deep-learning-containers (the ``ec2`` and ``sagemaker`` stages) and TorchServe 0.12's
-``requirements/common.txt``, as they stood in November 2025. The image's torch is 2.6.0 on Python 3.12;
-here the host's own Python and versions run, which is an approximation.
+Sources, as read in November 2026: AWS Deep Learning Containers, repository aws/deep-learning-containers,
+``pytorch/inference/docker/2.6/py3/Dockerfile.cpu`` at commit 02af7560 (the ``ec2`` and ``sagemaker``
+stages), and what that file installs for TorchServe, repository pytorch/serve, ``requirements/common.txt``
+at commit 077fe914. The image's torch is 2.6.0 on Python 3.12; here the host's own Python and versions run,
+which is an approximation.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pathlib import Path
 
 IMAGE = "pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
 DISTRIBUTIONS = (
-    "awscli", "boto3", "captum", "charset-normalizer", "cryptography", "cython", "h5py", "idna", "ipython",
-    "mkl", "numpy", "opencv-python", "packaging", "pandas", "parso", "pillow", "psutil", "pyopenssl",
-    "pytz", "pyyaml", "requests", "retrying", "s3transfer", "sagemaker-inference",
-    "sagemaker-pytorch-inference", "scikit-learn", "scipy", "setuptools", "torch", "torch-model-archiver",
-    "torchaudio", "torchdata", "torchserve", "torchtext", "torchvision", "tqdm", "types-python-dateutil",
-    "tzdata", "urllib3",
+    "awscli", "boto3", "captum", "charset-normalizer", "cryptography", "cython", "future", "h5py", "idna",
+    "ipython", "mkl", "mkl-include", "numpy", "opencv-python", "packaging", "pandas", "parso", "pillow",
+    "psutil", "pyopenssl", "pytz", "requests", "s3transfer", "sagemaker-inference",
+    "sagemaker-pytorch-inference", "scikit-learn", "scipy", "sentencepiece", "setuptools", "torch",
+    "torch-model-archiver", "torchaudio", "torchdata", "torchserve", "torchtext", "torchvision", "tqdm",
+    "types-python-dateutil", "tzdata", "urllib3", "wheel",
 )  # fmt: skip
 
 

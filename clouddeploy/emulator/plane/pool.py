@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clouddeploy.emulator.http.message import Response
-from clouddeploy.emulator.http.upstream import Unreachable
+from clouddeploy.emulator.http.upstream import NotReached, Unreachable
 from clouddeploy.emulator.plane.artifact import Objects
 from clouddeploy.emulator.plane.container import Container, Recipe, Sink
 from clouddeploy.emulator.plane.process import Process
@@ -107,19 +107,24 @@ class Pool:
             Died: the process ended while it worked.
             TimeoutError: it didn't answer in time.
         """
-        process = container.enter(holder)
-        while process is None:
-            self.ensure(container, startup_s)
+        while True:
             process = container.enter(holder)
-        try:
-            return process.invoke(headers, body, self._settings().request_timeout_s)
-        except Unreachable as error:
-            raise Died(str(error)) from error
-        finally:
-            container.leave(holder)
-            if self._claimed:
-                with self._room:
-                    self._room.notify_all()
+            if process is None:
+                self.ensure(container, startup_s)
+                continue
+            try:
+                return process.invoke(headers, body, self._settings().request_timeout_s)
+            except NotReached as error:
+                if not process.ended():
+                    raise Died(str(error)) from error
+            except Unreachable as error:
+                process.ended()
+                raise Died(str(error)) from error
+            finally:
+                container.leave(holder)
+                if self._claimed:
+                    with self._room:
+                        self._room.notify_all()
 
     def _claim(self, container: Container) -> None:
         """Wait until one more process may live, ending the longest idle one where that helps."""

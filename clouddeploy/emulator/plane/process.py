@@ -19,6 +19,7 @@ from clouddeploy.emulator.http.upstream import Unreachable, Upstream
 from clouddeploy.emulator.plane.environment import Environment
 
 ENDING_S = 2.0
+DYING_S = 1.0
 LINE_LIMIT = 200_000
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -96,10 +97,19 @@ class Process:
         """One prediction.
 
         Raises:
+            NotReached: the process was gone before.
             Unreachable: the process is gone.
             TimeoutError: it didn't answer in time.
         """
         return self._upstream.send("POST", "/invocations", headers, body, timeout_s=timeout_s)
+
+    def ended(self) -> bool:
+        """Whether it has ended; a process that is just dying closes its connections a moment before."""
+        try:
+            self._process.wait(DYING_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def end(self) -> str:
         """End the process and its children; how it ended, in words."""

@@ -18,6 +18,7 @@ from clouddeploy.emulator.call import Refused
 from clouddeploy.emulator.settings import Settings
 
 PRINCIPAL = "sagemaker.amazonaws.com"
+OBJECT_TAG = "s3:ExistingObjectTag"
 CANNOT_ASSUME = (
     "Could not assume role {arn}. Please ensure that the role exists and allows principal "
     f"'{PRINCIPAL}' to assume the role."
@@ -67,13 +68,18 @@ def _trusts(trust: dict[str, Any]) -> bool:
 
 
 def may_read(role: roles.Role, bucket: str, key: str) -> bool:
-    """Whether the role's policies let it get the object; conditions aren't looked at."""
+    """Whether the role's policies let it get the object.
+
+    A statement for objects with a certain tag grants nothing, as ours have none; other conditions aren't
+    looked at.
+    """
     wanted = f"arn:aws:s3:::{bucket}/{key}"
     allowed = False
     for statement in role.statements:
         actions = roles.as_list(statement.get("Action"))
         resources = roles.as_list(statement.get("Resource"))
         hit = any(fnmatch.fnmatchcase("s3:getobject", str(a).lower()) for a in actions)
+        hit = hit and OBJECT_TAG not in str(statement.get("Condition", ""))
         hit = hit and any(fnmatch.fnmatchcase(wanted, str(r)) for r in resources)
         if hit and statement.get("Effect") == "Deny":
             return False

@@ -102,7 +102,7 @@ class MetricAlarm:
             **wish["settings"],
         )
 
-    def update(self, actual: State, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def update(self, actual: State, wish: State) -> None:
         """Put it anew."""
         self.create(wish)
 

@@ -106,7 +106,7 @@ class ScalableTarget:
         more = {"Tags": dict(self.tags)} if self.tags else {}
         self._register(wish, more)
 
-    def update(self, actual: State, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def update(self, actual: State, wish: State) -> None:
         """Set the range. Tags are taken at registration only (RegisterScalableTarget, API reference)."""
         self._register(wish, {})
 
@@ -176,7 +176,7 @@ class ScalingPolicy:
             TargetTrackingScalingPolicyConfiguration=wish["rule"],
         )
 
-    def update(self, actual: State, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def update(self, actual: State, wish: State) -> None:
         """Put it anew."""
         self.create(wish)
 
@@ -258,7 +258,7 @@ class ScheduledAction:
             ScalableTargetAction=wish["limits"],
         )
 
-    def update(self, actual: State, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def update(self, actual: State, wish: State) -> None:
         """Put it anew."""
         self.create(wish)
 

@@ -100,7 +100,7 @@ class Bucket:
             there = found is not None
         return {"name": self.survey.bucket} if there else None
 
-    def create(self, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def create(self, wish: State) -> None:
         """Make it, unless taking the lock already did.
 
         Raises:

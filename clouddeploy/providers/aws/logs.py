@@ -74,7 +74,7 @@ class LogGroup:
         found = self.aws.pages("logs", "DescribeLogGroups", "logGroups", logGroupNamePrefix=self.name)
         return {"name": self.name} if any(g["logGroupName"] == self.name for g in found) else None
 
-    def create(self, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def create(self, wish: State) -> None:
         """Make it; that it is there already is success."""
         self.aws.find("logs", "CreateLogGroup", {"ResourceAlreadyExistsException"}, logGroupName=self.name)
 

@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 Transport = Callable[[str, str, Mapping[str, Any]], Any]
@@ -77,9 +78,16 @@ class BotoTransport:
             self._client(service)
 
     def session(self) -> Any:
-        """The ``boto3.Session`` behind the clients."""
-        with self._making:
-            return self._open_session()
+        """A ``boto3.Session`` whose clients reach the same API with the same credentials."""
+        import boto3
+
+        if not self._endpoint_url:
+            with self._making:
+                return self._open_session()
+        # A session can't be told an endpoint, its clients can.
+        redirected: Any = boto3.Session(**self._session_options)
+        redirected.client = partial(redirected.client, endpoint_url=self._endpoint_url)
+        return redirected
 
     def _open_session(self) -> Any:
         if self._session is None:

@@ -69,7 +69,7 @@ class _Object:
                 self.update(actual, wish)
         self._wait()
 
-    def update(self, actual: State, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def update(self, actual: State, wish: State) -> None:
         self.client(f"Update{self.noun}", name=self.name, state=wish, tags=self._labels())
         self._wait()
 

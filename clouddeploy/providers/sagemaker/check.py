@@ -28,8 +28,11 @@ def machine(deployment: Deployment) -> str:
     return deployment.compute.instance or DEFAULT
 
 
-def check(deployment: Deployment) -> list[Finding]:
+def check(deployment: Deployment, *, own_image: bool = False) -> list[Finding]:
     """Findings on `deployment`.
+
+    Args:
+        own_image: the user names the image, so that what ours lacks doesn't matter.
 
     Raises:
         SpecError: a field can't be meant.
@@ -37,7 +40,24 @@ def check(deployment: Deployment) -> list[Finding]:
     findings = list(_serverless(deployment) if is_serverless(deployment) else _instances(deployment))
     findings += _scaling(deployment)
     findings += _both(deployment)
-    return findings
+    return [f for f in findings if not (own_image and f in _of_image(deployment))]
+
+
+def _of_image(deployment: Deployment) -> list[Finding]:
+    """The findings that hold for our images alone."""
+    name = machine(deployment)
+    return [f for f in (runtime.finding(deployment.model), _accelerator(name)) if f]
+
+
+def _accelerator(name: str) -> Finding | None:
+    if not NO_TORCH_IMAGE.match(name.partition(".")[2]):
+        return None
+    return Finding(
+        "compute.instance",
+        "impossible",
+        f"{name} needs a model compiled for its accelerator, and an image that drives it",
+        "choose a CPU or NVIDIA type, or give the provider an image of your own",
+    )
 
 
 def _both(deployment: Deployment) -> Iterator[Finding]:
@@ -123,13 +143,9 @@ def _instances(deployment: Deployment) -> Iterator[Finding]:
             fix="name one of them, or update boto3 if the type is new",
         )
     facts = instance(name)
-    if NO_TORCH_IMAGE.match(name.partition(".")[2]):
-        yield Finding(
-            "compute.instance",
-            "impossible",
-            f"{name} needs a model compiled for its accelerator, and an image that drives it",
-            "choose a CPU or NVIDIA type, or give the provider an image of your own",
-        )
+    accelerator = _accelerator(name)
+    if accelerator:
+        yield accelerator
     if compute.instance is None:
         yield Finding(
             "compute.instance",

@@ -54,7 +54,7 @@ class Compiled:
 
 def compile_deployment(site: Site, deployment: Deployment, *, image: str | None) -> Compiled:
     """What `deployment` consists of. Makes no call."""
-    artifact = artifact_of(deployment)
+    artifact = artifact_of(deployment, own_image=image is not None)
     uri = image or _image(site, deployment)
     digest = artifact.digest[: names.ARTIFACT_DIGITS]
     bucket = Bucket(site.survey, own=site.own_bucket)
@@ -89,10 +89,11 @@ def compile_deployment(site: Site, deployment: Deployment, *, image: str | None)
     return Compiled(bucket, data, role, model, config, alarms, endpoint, rules, artifact.warnings)
 
 
-def artifact_of(deployment: Deployment) -> Artifact:
+def artifact_of(deployment: Deployment, *, own_image: bool = False) -> Artifact:
     """The artifact that SageMaker loads for `deployment`."""
+    pins = () if own_image else runtime.pins(deployment.model)
     compression = "gzip" if is_serverless(deployment) else deployment.compression
-    return sagemaker_artifact(deployment.model, compression=compression, pins=runtime.pins(deployment.model))
+    return sagemaker_artifact(deployment.model, compression=compression, pins=pins)
 
 
 def _image(site: Site, deployment: Deployment) -> str:

@@ -70,7 +70,7 @@ class ModelData:
             there = marker(self.prefix, self.form) in survey.objects()
         return self.desired() if there else None
 
-    def create(self, wish: State) -> None:  # noqa: ARG002 - the protocol has it
+    def create(self, wish: State) -> None:
         """Build and send it; what is there already isn't sent again."""
         if self.artifact is None:
             raise SpecError(

@@ -77,7 +77,7 @@ class SageMaker:
 
     def check(self, deployment: Deployment) -> Sequence[Finding]:
         """What SageMaker makes of the wish."""
-        return check(deployment)
+        return check(deployment, own_image=self._image is not None)
 
     def preflight(self, deployment: Deployment) -> Sequence[str]:
         """Let pip try the requirements, so that what can't be installed fails here and not in the cloud."""
@@ -172,7 +172,8 @@ class SageMaker:
         """Write ``model.tar.gz``, or the folder of the uncompressed form, to `out`."""
         from clouddeploy.packaging import sagemaker_artifact
 
-        return sagemaker_artifact(model, compression=compression, pins=pins(model)).write(out)
+        wanted = () if self._image else pins(model)
+        return sagemaker_artifact(model, compression=compression, pins=wanted).write(out)
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """Names, ARNs and URLs of what runs under `name`.

@@ -64,7 +64,7 @@ def everything(site: Site) -> Sequence[Resource]:
         needs = (*(c.key for c in configs), *(a.key for a in alarms))
         found.append(replace(endpoint, needs=needs))
     scaled = [] if foreign else _scaling(site, (endpoint.key,) if endpoint else ())
-    logs = [] if foreign or not (found or scaled) else _logs(site)
+    logs = [] if foreign or not (found or scaled) else _logs(site, data)
     if endpoint and logs:
         found[-1] = replace(endpoint, needs=(*needs, *(r.key for r in logs)))
     return [*logs, *found, *scaled]
@@ -134,6 +134,7 @@ def _scaling(site: Site, needs: tuple[str, ...]) -> list[Resource]:
     return [target, *policies, *actions]
 
 
-def _logs(site: Site) -> list[LogGroup]:
-    group = LogGroup(site.aws, names.log_group(site.name))
+def _logs(site: Site, data: Iterable[Resource]) -> list[LogGroup]:
+    """The log group; the model data goes after it, so that a removal that breaks off here goes on."""
+    group = LogGroup(site.aws, names.log_group(site.name), tuple(d.key for d in data))
     return [group] if group.read() else []

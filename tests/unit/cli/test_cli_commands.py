@@ -36,6 +36,7 @@ def test_plan_as_json_has_a_stable_shape(tmp_path: Path) -> None:
         "steps",
         "findings",
         "costs",
+        "warnings",
     }
     assert (found["name"], found["target"], found["changes"]) == ("digits", "fake", True)
 
