@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy import registry
-from clouddeploy.engine.apply import apply
-from clouddeploy.engine.events import Event
-from clouddeploy.engine.lock import LockMoved
-from clouddeploy.engine.plan import Action, Plan, make_plan
-from clouddeploy.errors import CloudDeployError, DeployFailed, DeploymentLocked, NotSupported, Timeout
+from clouddeploy.engine.plan import Plan, make_plan
+from clouddeploy.errors import NotSupported, PlanOutdated
+from clouddeploy.prepared import OnEvent, Prepared, peek
 from clouddeploy.spec import Compression, Deployment, Summary, check_name
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from clouddeploy.model import Model
     from clouddeploy.providers import Graph, Provider
 
-OnEvent = Callable[[Event], None]
 TIMEOUT_S = 3600
 """Seconds that a rollback or a removal may take."""
 ATTEMPTS = 3
@@ -88,21 +85,32 @@ class Deployer:
 
     def plan_deployment(self, deployment: Deployment, *, strict: bool = False) -> Plan:
         """`plan` for a `Deployment` made beforehand."""
-        return self._plan(deployment, self.provider.compile(deployment), strict=strict)
+        return self.prepare(deployment, strict=strict).plan
 
     def deploy_deployment(
         self, deployment: Deployment, *, strict: bool = False, on_event: OnEvent | None = None
     ) -> Endpoint:
         """`deploy` for a `Deployment` made beforehand."""
-        self._carry_out(
+        self._carry_out(lambda: self.prepare(deployment, strict=strict), on_event)
+        return self.endpoint(deployment.name)
+
+    def prepare(self, deployment: Deployment, *, strict: bool = False) -> Prepared:
+        """A deploy in two steps: its ``plan`` to look at, then ``apply()`` to do exactly that.
+
+        Raises:
+            as for `plan`.
+        """
+        graph = self.provider.compile(deployment)
+        seen = peek(graph)
+        return Prepared(
             deployment.name,
-            lambda graph: self._plan(deployment, graph, strict=strict),
-            lambda: self.provider.compile(deployment),
-            timeout_s=deployment.timeout_s,
-            on_event=on_event,
+            self._plan(deployment, graph, strict=strict),
+            graph,
+            seen,
+            self.provider,
+            deployment.timeout_s,
             preflight=lambda: self.provider.preflight(deployment),
         )
-        return self.endpoint(deployment.name)
 
     def rollback(self, name: str, release: str | None = None, *, on_event: OnEvent | None = None) -> Endpoint:
         """Serve a kept release again; None is the newest before the serving one. Builds nothing.
@@ -110,19 +118,12 @@ class Deployer:
         Raises:
             NotFound: no such release is kept.
         """
-        title = f"{check_name(name)}: back to {release or 'the release before'}"
-        self._carry_out(
-            name,
-            lambda graph: make_plan(graph.resources, stale=graph.stale(), title=title),
-            lambda: self.provider.restore(name, release),
-            timeout_s=TIMEOUT_S,
-            on_event=on_event,
-        )
+        self._carry_out(lambda: self._prepare_rollback(check_name(name), release), on_event)
         return self.endpoint(name)
 
     def plan_removal(self, name: str) -> Plan:
         """What `delete` would remove. Changes nothing."""
-        return self._removal_plan(name, self.provider.removal(check_name(name)))
+        return self.prepare_removal(name).plan
 
     def delete(self, name: str, *, on_event: OnEvent | None = None) -> None:
         """Remove everything that belongs to `name`, left-overs of interrupted deploys included.
@@ -132,15 +133,14 @@ class Deployer:
         Raises:
             LeftBehind: lists what could not be removed, with the command for each.
         """
-        check_name(name)
-        self._carry_out(
-            name,
-            lambda graph: self._removal_plan(name, graph),
-            lambda: self.provider.removal(name),
-            timeout_s=TIMEOUT_S,
-            on_event=on_event,
-            removal=True,
-        )
+        self._carry_out(lambda: self.prepare_removal(name), on_event)
+
+    def prepare_removal(self, name: str) -> Prepared:
+        """A removal in two steps: its ``plan`` to look at, then ``apply()`` to do exactly that."""
+        graph = self.provider.removal(check_name(name))
+        seen = peek(graph)
+        plan = make_plan((), stale=graph.stale(), title=f"remove {name} from {self._where}")
+        return Prepared(name, plan, graph, seen, self.provider, TIMEOUT_S, removal=True)
 
     def package(self, model: Model, out: Path | str, *, compression: Compression = "auto") -> Path:
         """Write the artifact that `deploy` would upload to `out`, and return its path."""
@@ -160,6 +160,10 @@ class Deployer:
         """Every deployment of ours on this target that the credentials can see, by name."""
         return sorted(self.provider.deployments(), key=lambda row: row.name)
 
+    @property
+    def _where(self) -> str:
+        return f"{self.target}{' (embedded cloud)' if self.emulated else ''}"
+
     def _plan(self, deployment: Deployment, graph: Graph, *, strict: bool) -> Plan:
         findings = tuple(self.provider.check(deployment))
         impossible = [f for f in findings if f.support == "impossible"]
@@ -172,83 +176,27 @@ class Deployer:
         return make_plan(
             graph.resources,
             stale=graph.stale(),
-            title=f"{deployment.name} on {self.target}{' (embedded cloud)' if self.emulated else ''}",
+            title=f"{deployment.name} on {self._where}",
             findings=findings,
             costs=tuple(self.provider.costs(deployment)),
             warnings=graph.warnings,
         )
 
-    def _removal_plan(self, name: str, graph: Graph) -> Plan:
-        return make_plan((), stale=graph.stale(), title=f"remove {name} from {self.target}")
+    def _prepare_rollback(self, name: str, release: str | None) -> Prepared:
+        graph = self.provider.restore(name, release)
+        seen = peek(graph)
+        title = f"{name}: back to {release or 'the release before'}"
+        plan = make_plan(graph.resources, stale=graph.stale(), title=title)
+        return Prepared(name, plan, graph, seen, self.provider, TIMEOUT_S)
 
-    def _carry_out(
-        self,
-        name: str,
-        prepare: Callable[[Graph], Plan],
-        graph: Callable[[], Graph],
-        *,
-        timeout_s: float,
-        on_event: OnEvent | None,
-        preflight: Callable[[], Sequence[str]] = tuple,
-        removal: bool = False,
-    ) -> None:
-        for _ in range(ATTEMPTS):
-            found = graph()
-            seen = found.lock.peek()
-            plan = prepare(found)
-            if not plan.changes and not removal:
-                return
-            for warning in preflight():
-                if on_event:
-                    on_event(Event("progress", "", "check", f"warning: {warning}"))
+    def _carry_out(self, prepare: Callable[[], Prepared], on_event: OnEvent | None) -> None:
+        """Prepare and apply; anew when another deploy came in between, but not for ever."""
+        for _ in range(ATTEMPTS - 1):
             try:
-                found.lock.acquire(seen)
-            except LockMoved:
+                return prepare().apply(on_event=on_event)
+            except PlanOutdated:
                 continue
-            self._apply(name, found, plan, timeout_s=timeout_s, on_event=on_event, removal=removal)
-            return
-        raise DeploymentLocked(
-            f"{name!r} is being changed by others without a pause",
-            why=f"{ATTEMPTS} times somebody changed it between our plan and our first change",
-            fix="wait until they are done, then run it again",
-        )
-
-    def _apply(
-        self,
-        name: str,
-        graph: Graph,
-        plan: Plan,
-        *,
-        timeout_s: float,
-        on_event: OnEvent | None,
-        removal: bool,
-    ) -> None:
-        try:
-            apply(plan, emit=on_event, timeout_s=timeout_s)
-        except BaseException as error:
-            self._release_after(error, name, graph, plan)
-            raise
-        graph.lock.release(forget=removal)
-
-    def _release_after(self, error: BaseException, name: str, graph: Graph, plan: Plan) -> None:
-        """Give the lock back after a failure; what goes wrong here must not hide that failure."""
-        try:
-            graph.lock.release(forget=self._is_gone(error, name, plan))
-        except CloudDeployError as second:
-            error.add_note(f"the deployment's lock could not be given back: {second}")
-
-    def _is_gone(self, error: BaseException, name: str, plan: Plan) -> bool:
-        """Whether nothing of the deployment is left after a failed apply."""
-        if not isinstance(error, DeployFailed | Timeout):
-            return False
-        if isinstance(error, DeployFailed) and (error.left or error.unrestored):
-            return False
-        if all(step.action is Action.CREATE for step in plan.steps):
-            return True
-        try:
-            return self.provider.status(name).phase == "missing"
-        except CloudDeployError:
-            return False  # then the lock's traces stay, for the next run to remove
+        return prepare().apply(on_event=on_event)
 
 
 def _embedded_cloud(region: str | None) -> dict[str, Any]:

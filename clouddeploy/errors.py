@@ -16,6 +16,7 @@ Sorted by what the caller can do about it; each class carries its exit code for 
     ├── NotFound         LookupError 5   nothing of that name is there
     ├── NameConflict                 6   something of that name is there and is not ours
     ├── DeploymentLocked             7   wait for the other deploy, then run it again
+    │   └── PlanOutdated                 it was changed since the plan was made; nothing was done
     ├── CloudError                   8   the cloud refused or failed: see the cause, run it again
     │   ├── Throttled                    it asked us to slow down, and kept asking
     │   ├── QuotaExceeded                a limit of the account is reached
@@ -144,6 +145,10 @@ class DeploymentLocked(CloudDeployError):
     """Another deploy of the same name is under way."""
 
     exit_code = 7
+
+
+class PlanOutdated(DeploymentLocked):
+    """The deployment was changed since the plan was made; nothing was done."""
 
 
 class CloudError(CloudDeployError):

@@ -46,6 +46,8 @@ def load(target: str, options: Mapping[str, Any]) -> Provider:
     try:
         make = found[target].load()
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "clouddeploy":
+            raise
         raise missing(target, error) from error
     try:
         provider: Provider = make(**options)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clouddeploy.config import Config
     from clouddeploy.deployer import Deployer
     from clouddeploy.engine.plan import Plan
-    from clouddeploy.spec import Deployment
+    from clouddeploy.prepared import Prepared
 
 CHANGES = 20
 """Exit code of ``plan`` when there is something to do."""
@@ -25,7 +25,7 @@ def plan(args: Namespace, session: Session) -> int:
     config = session.config(args.folder)
     with session.terminal.progress() as progress:
         deployer = session.deployer(args, config, progress)
-        _, made = _planned(args, config, deployer, progress)
+        made = _prepared(args, config, deployer, progress).plan
     if args.json:
         session.terminal.json(_plan_json(config, deployer, made))
     else:
@@ -40,14 +40,15 @@ def deploy(args: Namespace, session: Session) -> int:
     terminal = session.terminal
     with terminal.progress() as progress:
         deployer = session.deployer(args, config, progress)
-        deployment, made = _planned(args, config, deployer, progress)
+        prepared = _prepared(args, config, deployer, progress)
+        made = prepared.plan
     terminal.say(str(made))
     if made.changes:
         if not session.confirm("Deploy?", args):
             terminal.say("nothing was changed")
             return 0
         with terminal.progress() as progress:
-            deployer.deploy_deployment(deployment, strict=args.strict, on_event=progress.event)
+            prepared.apply(on_event=progress.event)
     found = standing(deployer, config.name)
     if args.json:
         terminal.json({**found, "changed": made.changes})
@@ -74,13 +75,11 @@ def package(args: Namespace, session: Session) -> int:
     return 0
 
 
-def _planned(
-    args: Namespace, config: Config, deployer: Deployer, progress: Progress
-) -> tuple[Deployment, Plan]:
+def _prepared(args: Namespace, config: Config, deployer: Deployer, progress: Progress) -> Prepared:
     with progress.activity("reading the model and trying its handler"):
         deployment = config.deployment()
     with progress.activity(f"reading what is on {deployer.target}"):
-        return deployment, deployer.plan_deployment(deployment, strict=args.strict)
+        return deployer.prepare(deployment, strict=args.strict)
 
 
 def _plan_json(config: Config, deployer: Deployer, made: Plan) -> dict[str, object]:

@@ -106,13 +106,14 @@ def delete(args: Namespace, session: Session) -> int:
     with terminal.progress() as progress:
         deployer = session.deployer(args, session.config_here(), progress)
         with progress.activity(f"reading what is on {deployer.target}"):
-            made = deployer.plan_removal(args.name)
+            prepared = deployer.prepare_removal(args.name)
+            made = prepared.plan
     terminal.say(str(made))
     if made.changes and not session.confirm(f"Delete {args.name}?", args):
         terminal.say("nothing was changed")
         return 0
     with terminal.progress() as progress:
-        deployer.delete(args.name, on_event=progress.event)
+        prepared.apply(on_event=progress.event)
     if args.json:
         terminal.json({"name": args.name, "target": deployer.target, "deleted": made.changes})
     else:

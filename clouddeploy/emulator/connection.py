@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -213,6 +214,8 @@ def _launch(port: int, settings: Settings, progress: Progress, timeout_s: float)
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
+    # When it ends before this process does, it must not stay as a zombie that seems to live.
+    threading.Thread(target=_reap, args=(pid,), name="clouddeploy-emulator", daemon=True).start()
     began = time.monotonic()
     told = 0
     while not _gone(pid):
@@ -246,11 +249,20 @@ def _gone(pid: int) -> bool:
     return False
 
 
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):  # it was awaited already
+        os.waitpid(pid, 0)
+
+
 def _wait_gone(pid: int) -> None:
     deadline = time.monotonic() + STOP_S
+    killed = False
     while not _gone(pid):
         if time.monotonic() > deadline:
+            if killed:
+                raise Timeout(f"the embedded cloud (process {pid}) doesn't end", fix=f"kill -9 {pid}")
             os.kill(pid, signal.SIGKILL)
+            killed = True
             deadline += STOP_S
         time.sleep(0.02)
 

@@ -61,7 +61,7 @@ class Step:
         return differences(self.actual or {}, self.wish)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Ordered steps, and what else there is to know before they are taken.
 
@@ -110,6 +110,11 @@ class Plan:
         from clouddeploy.engine.rendering import plan_dict
 
         return plan_dict(self)
+
+    def __repr__(self) -> str:
+        from clouddeploy.engine.rendering import summary
+
+        return f"Plan({self.title!r}: {summary(self)})"
 
     def __str__(self) -> str:
         from clouddeploy.engine.rendering import plan_text

@@ -51,7 +51,10 @@ def deploy_and_remove(trained: Trained) -> int:
     cloud = connection.connect()
     before = inventory(cloud.env(), cloud.region)
     sagemaker = Deployer("sagemaker", region=cloud.region, emulated=True)
-    model = Model.from_torch(trained.net, example_input=trained.images[:1], handler=HERE / "handler.py")
+    # As a state_dict, which the PyTorch of SageMaker's image loads, whatever version trained it.
+    model = Model.from_torch(
+        trained.net, example_input=trained.images[:1], handler=HERE / "handler.py", format="state_dict"
+    )
     say(indented(sagemaker.plan(model, NAME, **WISH)))
     say("3. Deploy through the SageMaker API")
     began = time.perf_counter()

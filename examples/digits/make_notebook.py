@@ -25,7 +25,7 @@ from train import train
 from clouddeploy import Autoscaling, Compute, Deployer, Model, notebook
 
 net, images, labels = train()
-model = Model.from_torch(net, example_input=images[:1], handler="handler.py")
+model = Model.from_torch(net, example_input=images[:1], handler="handler.py", format="state_dict")
 model""",
     "A plan draws itself; nothing has been created yet.",
     """>>>

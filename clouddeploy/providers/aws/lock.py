@@ -126,6 +126,7 @@ class S3Lock:
             if matches(error, {"NoSuchBucket"}) and not self._survey.made_bucket:
                 raise LockMoved from error  # another deployment was the last in it, and went
             if not matches(error, MOVED):
+                self._withdraw(mine, error, anew=seen == ABSENT)
                 raise
             found, self._etag = self._read()
             if found is None or found.nonce != mine.nonce:  # else our own write, whose answer was lost
@@ -133,6 +134,19 @@ class S3Lock:
                 raise LockMoved from error
         who.remember(mine.nonce)
         self._held = mine
+
+    def _withdraw(self, mine: Holder, error: CloudError, *, anew: bool) -> None:
+        """Take back a lock that was perhaps written, although every answer was lost."""
+        try:
+            found, etag = self._read()
+            if found is None or found.nonce != mine.nonce:
+                return
+            if anew:
+                self._aws("s3", "DeleteObject", Bucket=self._survey.bucket, Key=self._survey.lock_key)
+            else:
+                self._put(mine.body(RELEASED), IfMatch=etag)
+        except CloudDeployError as second:
+            error.add_note(f"the lock may have been taken, and could not be given back: {second}")
 
     def _put(self, body: bytes, **condition: str) -> str:
         answer = self._aws(

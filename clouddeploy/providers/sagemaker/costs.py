@@ -28,5 +28,5 @@ def costs(deployment: Deployment) -> list[Cost]:
                 key, None, f"the list price of {name} is unknown here; see the Amazon SageMaker pricing page"
             )
         ]
-    most = f", up to {high} copies for {price * high:.3f}" if high > low else ""
-    return [Cost(key, round(price * low, 6), f"{low} x {name} at {price:g}{most}; {PRICES_SOURCE}")]
+    most = f", up to {high} for {price * high:.2f}" if high > low else ""
+    return [Cost(key, round(price * low, 6), f"{low} x {name}{most}; {PRICES_SOURCE}")]

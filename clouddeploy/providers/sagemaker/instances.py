@@ -17,9 +17,7 @@ from typing import Literal
 from clouddeploy.spec import Architecture
 
 DEFAULT = "ml.m5.large"
-PRICES_SOURCE = (
-    "Amazon SageMaker pricing page, real-time inference, US East (N. Virginia), as of 2025; list price"
-)
+PRICES_SOURCE = "list price in us-east-1, 2025"
 
 GIB_PER_VCPU = {
     **dict.fromkeys(["c5", "c5d", "c6i", "c6in", "c6g", "c6gd", "c6gn", "c7i", "c7g", "c8g"], 2.0),
@@ -77,7 +75,6 @@ NO_TORCH_IMAGE = re.compile(r"inf|trn|dl|p6e-gb")
 """Families with accelerators that the PyTorch images don't drive."""
 
 USD_PER_HOUR = {
-    "ml.t2.medium": 0.056,
     "ml.m5.large": 0.115,
     "ml.m5.xlarge": 0.23,
     "ml.m5.2xlarge": 0.461,
@@ -92,7 +89,8 @@ USD_PER_HOUR = {
     "ml.c5.18xlarge": 3.672,
     "ml.g5.xlarge": 1.408,
 }
-"""List prices that are certain; for every other type the price is unknown here."""
+"""List prices for real-time inference, as widely published in 2025 and not read from AWS's price list:
+to be checked against the Amazon SageMaker pricing page. For every other type the price is unknown here."""
 
 
 @dataclass(frozen=True, slots=True)

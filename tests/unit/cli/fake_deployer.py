@@ -64,6 +64,17 @@ class FakeEndpoint:
 
 
 @dataclass
+class FakePrepared:
+    """A plan, and what carries it out."""
+
+    plan: Plan
+    carry_out: Callable[[Callable[[Event], None]], object]
+
+    def apply(self, *, on_event: Callable[[Event], None]) -> None:
+        self.carry_out(on_event)
+
+
+@dataclass
 class FakeCloud:
     """What is deployed, by name; and what was asked of it."""
 
@@ -80,24 +91,22 @@ class FakeCloud:
         self.target = target
         return self
 
-    def plan_deployment(self, deployment: Deployment, *, strict: bool) -> Plan:
+    def prepare(self, deployment: Deployment, *, strict: bool) -> FakePrepared:
         action = Action.KEEP if deployment.name in self.there else Action.CREATE
-        return Plan((Step(action, Thing(f"endpoint/{deployment.name}"), wish={"size": 1}),))
+        plan = Plan((Step(action, Thing(f"endpoint/{deployment.name}"), wish={"size": 1}),))
 
-    def deploy_deployment(
-        self, deployment: Deployment, *, strict: bool, on_event: Callable[[Event], None]
-    ) -> None:
-        key = f"endpoint/{deployment.name}"
-        on_event(Event("step-started", key, "create"))
-        self.there[deployment.name] = deployment.model.digest
-        on_event(Event("step-done", key, "create", elapsed_s=2))
+        def apply(on_event: Callable[[Event], None]) -> None:
+            key = f"endpoint/{deployment.name}"
+            on_event(Event("step-started", key, "create"))
+            self.there[deployment.name] = deployment.model.digest
+            on_event(Event("step-done", key, "create", elapsed_s=2))
 
-    def plan_removal(self, name: str) -> Plan:
+        return FakePrepared(plan, apply)
+
+    def prepare_removal(self, name: str) -> FakePrepared:
         there = [name] if name in self.there else []
-        return Plan(tuple(Step(Action.DELETE, Thing(f"endpoint/{n}")) for n in there))
-
-    def delete(self, name: str, *, on_event: Callable[[Event], None]) -> None:
-        self.there.pop(name, None)
+        plan = Plan(tuple(Step(Action.DELETE, Thing(f"endpoint/{n}")) for n in there))
+        return FakePrepared(plan, lambda on_event: self.there.pop(name, None))
 
     def rollback(self, name: str, release: str | None, *, on_event: Callable[[Event], None]) -> None:
         self.there[name] = release or "before"

@@ -204,7 +204,7 @@ def test_costs_are_told_with_their_source_or_as_unknown(wish: Wish) -> None:
         wish(compute=Compute(instance="ml.m5.xlarge"), autoscaling=Autoscaling(min=2, max=4, cpu=0.5))
     )
     assert cost.usd_per_hour == pytest.approx(0.46)
-    assert "pricing page" in cost.basis
+    assert "list price in us-east-1" in cost.basis
     assert "4 copies" in cost.basis
     assert provider.costs(wish(compute=Compute(instance="ml.p5.48xlarge")))[0].usd_per_hour is None
     assert provider.costs(wish(compute=SERVERLESS))[0].usd_per_hour is None
