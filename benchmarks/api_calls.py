@@ -75,7 +75,11 @@ def script(url: str, archive: bytes) -> list[str]:
     aws["sagemaker"].create_endpoint(EndpointName="by-hand", EndpointConfigName="by-hand", Tags=TAGS)
     waiter = aws["sagemaker"].get_waiter("endpoint_in_service")
     waiter.wait(EndpointName="by-hand", WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-    scaling = aws["application-autoscaling"]
+    _scale(aws["application-autoscaling"])
+    return calls
+
+
+def _scale(scaling: Any) -> None:
     same = {
         "ServiceNamespace": "sagemaker",
         "ResourceId": "endpoint/by-hand/variant/main",
@@ -93,7 +97,6 @@ def script(url: str, archive: bytes) -> list[str]:
             },
         },
     )
-    return calls
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ WORDS = {
     Action.KEEP: "unchanged",
 }
 VALUE_LIMIT = 60
+HIDDEN = "(hidden)"
 NAME_LIMIT = 48
 
 
@@ -44,9 +45,22 @@ def remarks(plan: Plan) -> list[str]:
 
 def change_lines(step: Step) -> list[str]:
     """``field: now -> then`` for each field that changes, long values shortened."""
-    return [
-        f"{field}: {value_text(now)} -> {value_text(then)}" for field, (now, then) in step.changes.items()
-    ]
+    return [f"{field}: {value_text(now)} -> {value_text(then)}" for field, (now, then) in shown(step).items()]
+
+
+def shown(step: Step) -> dict[str, tuple[Any, Any]]:
+    """The step's changes, the values of secret fields hidden; of a secret mapping its keys stay."""
+    secret: frozenset[str] = getattr(step.resource, "secret", frozenset())
+    return {
+        field: (_hidden(now), _hidden(then)) if field in secret else (now, then)
+        for field, (now, then) in step.changes.items()
+    }
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, HIDDEN)
+    return None if value is None else HIDDEN
 
 
 def remark(step: Step) -> str:
@@ -149,6 +163,6 @@ def _step_dict(step: Step) -> dict[str, Any]:
         "needs": list(step.resource.needs),
         "changes": {
             field: {"now": plain_value(now), "then": plain_value(then)}
-            for field, (now, then) in step.changes.items()
+            for field, (now, then) in shown(step).items()
         },
     }

@@ -13,6 +13,8 @@ State = Mapping[str, Any]
 class Resource(Protocol):
     """One object in a cloud, under a name that was computed beforehand.
 
+    A class may also have ``secret``, the names of state fields whose values no plan shows.
+
     Members are read-only, so that frozen dataclasses satisfy the protocol. A resource knows
     nothing of plans, and receives no value from another resource.
     """

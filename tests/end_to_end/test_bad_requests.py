@@ -163,3 +163,13 @@ def test_two_deploys_of_one_name_at_once_end_as_one_after_the_other(cloud: Cloud
     cloud.deployer().deploy(models[0], "digits")
     cloud.deployer().delete("digits")
     assert aws_inventory(cloud.url, cloud.region) == {}
+
+
+def test_no_plan_shows_the_values_of_environment_variables(cloud: Cloud, model: Model) -> None:
+    deployer = cloud.deployer()
+    for token in ("first-token", "second-token"):
+        plan = deployer.plan(model, "digits", env={"TOKEN": token})
+        told = f"{plan} {plan.to_dict()} {plan._repr_html_()}"
+        assert "TOKEN" in told
+        assert token not in told
+        deployer.deploy(model, "digits", env={"TOKEN": token})

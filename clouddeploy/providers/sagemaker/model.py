@@ -41,6 +41,7 @@ class SageMakerModel:
     needs: tuple[str, ...] = ()
     kind: ClassVar[str] = "model"
     immutable: ClassVar[frozenset[str]] = frozenset({"image", "data", "env", "role", "network"})
+    secret: ClassVar[frozenset[str]] = frozenset({"env"})
 
     @property
     def key(self) -> str:
