@@ -205,7 +205,7 @@ def test_costs_are_told_with_their_source_or_as_unknown(wish: Wish) -> None:
     )
     assert cost.usd_per_hour == pytest.approx(0.46)
     assert "list price in us-east-1" in cost.basis
-    assert "4 copies" in cost.basis
+    assert "up to 4 for 0.92" in cost.basis
     assert provider.costs(wish(compute=Compute(instance="ml.p5.48xlarge")))[0].usd_per_hour is None
     assert provider.costs(wish(compute=SERVERLESS))[0].usd_per_hour is None
 
