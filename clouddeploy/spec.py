@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clouddeploy.model import Model
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 RESERVED_TAG = "clouddeploy:"
 
 Architecture = Literal["x86_64", "arm64"]
@@ -177,6 +178,7 @@ class Access:
         subnets: private network subnets to attach to.
         security_groups: their security groups.
         kms_key: key that encrypts the storage volume of the machines.
+        cors_origins: web origins, such as ``"https://example.com"``, whose pages may call it.
     """
 
     role: str | None = None
@@ -184,8 +186,17 @@ class Access:
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     kms_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cors_origins", tuple(self.cors_origins))
+        for origin in self.cors_origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise SpecError(
+                    f"Access.cors_origins has {origin!r}",
+                    why="allowed: a scheme and a host, such as 'https://example.com', or '*' for everybody",
+                    fix="drop the path and the slash at its end",
+                )
         object.__setattr__(self, "subnets", tuple(self.subnets))
         object.__setattr__(self, "security_groups", tuple(self.security_groups))
         if bool(self.subnets) != bool(self.security_groups):

@@ -9,7 +9,7 @@ from typing import Any
 
 RANDOM = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 """What target tracking ends the names of its alarms with."""
-SERVICES = ("s3", "iam", "sagemaker", "application-autoscaling", "cloudwatch", "logs")
+SERVICES = ("s3", "iam", "sagemaker", "application-autoscaling", "cloudwatch", "logs", "lambda")
 
 
 @lru_cache(maxsize=8)
@@ -35,9 +35,8 @@ def aws_inventory(url: str, region: str) -> dict[str, str]:
     Returns:
         ``kind/name`` mapped to the state that matters.
     """
-    return dict(
-        [*_storage(_clients(url, region)), *_serving(_clients(url, region)), *_scaling(_clients(url, region))]
-    )
+    aws = _clients(url, region)
+    return dict([*_storage(aws), *_serving(aws), *_functions(aws), *_scaling(aws)])
 
 
 def _storage(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -65,14 +64,39 @@ def _serving(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
         state = f"{found['EndpointStatus']} {found['EndpointConfigName']}"
         yield f"endpoint/{endpoint['EndpointName']}", state
     # The cloud makes a group when a container first prints; it counts once its endpoint is gone.
-    serving = {endpoint["EndpointName"] for endpoint in endpoints}
+    serving = {f"/aws/sagemaker/Endpoints/{endpoint['EndpointName']}" for endpoint in endpoints}
     for group in _pages(aws["logs"], "describe_log_groups", "logGroups"):
-        if group["logGroupName"].rpartition("/")[2] not in serving:
+        if group["logGroupName"] not in serving:
             yield f"log-group/{group['logGroupName']}", ""
 
 
+def _functions(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    functions = aws["lambda"]
+    for function in _pages(functions, "list_functions", "Functions"):
+        name = function["FunctionName"]
+        yield f"function/{name}", f"{function['CodeSha256']} {function['MemorySize']}"
+        for version in _pages(functions, "list_versions_by_function", "Versions", FunctionName=name):
+            if version["Version"] != "$LATEST":
+                yield f"function-version/{name}/{version['Description']}", version["CodeSha256"]
+        for alias in functions.list_aliases(FunctionName=name).get("Aliases", ()):
+            serving = functions.get_function(FunctionName=name, Qualifier=alias["Name"])
+            yield f"function-alias/{name}/{alias['Name']}", serving["Configuration"]["Description"]
+        for url in functions.list_function_url_configs(FunctionName=name).get("FunctionUrlConfigs", ()):
+            yield f"function-url/{name}", url["AuthType"]
+        held = functions.list_provisioned_concurrency_configs(FunctionName=name)
+        for row in held.get("ProvisionedConcurrencyConfigs", ()):
+            yield f"provisioned-concurrency/{name}", str(row["RequestedProvisionedConcurrentExecutions"])
+
+
 def _scaling(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    scaling, space = aws["application-autoscaling"], {"ServiceNamespace": "sagemaker"}
+    for space in ({"ServiceNamespace": "sagemaker"}, {"ServiceNamespace": "lambda"}):
+        yield from _rules(aws["application-autoscaling"], space)
+    for alarm in _pages(aws["cloudwatch"], "describe_alarms", "MetricAlarms"):
+        name = RANDOM.sub("-*", alarm["AlarmName"])
+        yield f"alarm/{name}", str(alarm.get("Threshold"))
+
+
+def _rules(scaling: Any, space: dict[str, str]) -> Iterator[tuple[str, str]]:
     for target in _pages(scaling, "describe_scalable_targets", "ScalableTargets", **space):
         yield f"scalable-target/{target['ResourceId']}", f"{target['MinCapacity']}-{target['MaxCapacity']}"
     for policy in _pages(scaling, "describe_scaling_policies", "ScalingPolicies", **space):
@@ -80,6 +104,3 @@ def _scaling(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"scaling-policy/{policy['PolicyName']}", str(rule.get("TargetValue"))
     for action in _pages(scaling, "describe_scheduled_actions", "ScheduledActions", **space):
         yield f"scheduled-action/{action['ScheduledActionName']}", action["Schedule"]
-    for alarm in _pages(aws["cloudwatch"], "describe_alarms", "MetricAlarms"):
-        name = RANDOM.sub("-*", alarm["AlarmName"])
-        yield f"alarm/{name}", str(alarm.get("Threshold"))

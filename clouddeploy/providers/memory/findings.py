@@ -35,7 +35,7 @@ def _surroundings(deployment: Deployment) -> Iterator[Finding]:
     if deployment.alarms:
         yield Finding("alarms", "impossible", "nothing watches the endpoint", "read its metrics()")
     access = deployment.access
-    if access.role or access.subnets or access.kms_key or access.public:
+    if access.role or access.subnets or access.kms_key or access.public or access.cors_origins:
         yield Finding(
             "access", "impossible", "only this process can reach the endpoint", "leave access as it is"
         )

@@ -75,6 +75,13 @@ def _both(deployment: Deployment) -> Iterator[Finding]:
             "SageMaker answers signed requests only, and the endpoint stays private",
             "put an API gateway in front of it, or leave it out",
         )
+    if deployment.access.cors_origins:
+        yield Finding(
+            "access.cors_origins",
+            "impossible",
+            "a browser can't sign requests to SageMaker, so no page can call the endpoint",
+            "put an API gateway in front of it, or leave it out",
+        )
     found = runtime.finding(deployment.model)
     if found:
         yield found

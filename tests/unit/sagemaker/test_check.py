@@ -36,6 +36,7 @@ def test_a_plain_wish_has_nothing_to_tell_but_the_machine_that_it_gets(wish: Wis
     [
         ({"compute": Compute(instance="ml.m5.large", timeout_s=61)}, "compute.timeout_s", "impossible"),
         ({"access": Access(public=True)}, "access.public", "impossible"),
+        ({"access": Access(cors_origins=("https://a.example",))}, "access.cors_origins", "impossible"),
         ({"autoscaling": Autoscaling(min=0, max=2, cpu=0.5)}, "autoscaling.min", "impossible"),
         (
             {"autoscaling": Autoscaling(max=2, schedules=(Schedule(cron="0 0 * * *", min=0),))},
