@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TARGET ?= sagemaker
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check lint types layers bench lock clean
+.PHONY: help setup demo test faults check lint types layers bench lock clean
 
 help:
 	@echo "make demo    deploy a real model to the embedded cloud, get predictions, tear down"
+	@echo "             (TARGET=lambda: as a Lambda function instead of a SageMaker endpoint)"
 	@echo "make test    lint, types, layers and all tests"
+	@echo "make faults  every sweep of injected faults, also those that take many minutes"
 	@echo "make setup   only create $(VENV) from requirements.lock"
 	@echo "make bench   measure against the tools one would otherwise pick"
 	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
@@ -18,16 +21,18 @@ setup: $(READY)
 
 # torch comes first and by its pinned version, so that pip takes a local CPU build where there is one;
 # the rest is installed without resolving, because the lock is complete.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml tools/osls/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "clouddeploy needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --constraint requirements.lock torch==2.13.0
 	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@# Node comes from PyPI. Without osls everything works but tests/serverless, which then says so.
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools/osls --silent --no-audit --no-fund || echo "osls could not be installed: tests/serverless will be skipped"
 	@touch $(READY)
 
 demo: setup
-	$(BIN)/python examples/digits/demo.py
+	$(BIN)/python examples/digits/demo.py --target $(TARGET)
 
 check: lint types layers
 
@@ -43,6 +48,9 @@ layers: setup
 
 test: check
 	$(BIN)/python -m pytest
+
+faults: setup
+	CLOUDDEPLOY_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults
 
 bench: setup
 	$(BIN)/python -m benchmarks

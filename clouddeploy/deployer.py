@@ -10,7 +10,7 @@ from clouddeploy import registry
 from clouddeploy.engine.plan import Plan, make_plan
 from clouddeploy.errors import NotSupported, PlanOutdated
 from clouddeploy.prepared import OnEvent, Prepared, peek
-from clouddeploy.spec import Compression, Deployment, Summary, check_name
+from clouddeploy.spec import Architecture, Compression, Deployment, Summary, check_name
 
 if TYPE_CHECKING:
     from clouddeploy.endpoint import Endpoint
@@ -142,9 +142,23 @@ class Deployer:
         plan = make_plan((), stale=graph.stale(), title=f"remove {name} from {self._where}")
         return Prepared(name, plan, graph, seen, self.provider, TIMEOUT_S, removal=True)
 
-    def package(self, model: Model, out: Path | str, *, compression: Compression = "auto") -> Path:
-        """Write the artifact that `deploy` would upload to `out`, and return its path."""
-        return self.provider.package(model, Path(out), compression=compression)
+    def package(
+        self,
+        model: Model,
+        out: Path | str,
+        *,
+        compression: Compression = "auto",
+        architecture: Architecture = "x86_64",
+    ) -> Path:
+        """Write the artifact that `deploy` would upload to `out`, and return its path.
+
+        Args:
+            model: what to pack.
+            out: the file or folder to write.
+            compression: as in `Deployment`.
+            architecture: as in `Compute`; it matters where compiled packages are packed.
+        """
+        return self.provider.package(model, Path(out), compression=compression, architecture=architecture)
 
     def endpoint(self, name: str) -> Endpoint:
         """The handle of what runs under `name`.

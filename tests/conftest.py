@@ -5,7 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# Machines that run tests are paused by their hosts: a time limit on an example only measures that.
+hypothesis.settings.register_profile("clouddeploy", deadline=None)
+hypothesis.settings.load_profile("clouddeploy")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a shell; the processes that tests interrupt would inherit that.

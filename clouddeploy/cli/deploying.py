@@ -67,7 +67,12 @@ def package(args: Namespace, session: Session) -> int:
         with progress.activity("reading the model and trying its handler"):
             deployment = config.deployment()
         with progress.activity(f"packaging to {args.out}"):
-            path = deployer.package(deployment.model, Path(args.out), compression=deployment.compression)
+            path = deployer.package(
+                deployment.model,
+                Path(args.out),
+                compression=deployment.compression,
+                architecture=deployment.compute.architecture,
+            )
     if args.json:
         session.terminal.json({"path": str(path), "bytes": _bytes(path), "model": deployment.model.digest})
     else:

@@ -14,8 +14,12 @@ from xml.sax.saxutils import escape
 from clouddeploy.emulator.http.message import Request, Response
 
 JSON_TYPE = "application/x-amz-json-1.1"
+# Services of the Query protocol: forms in, XML out.
+QUERY = frozenset({"iam", "sts", "cloudformation"})
 CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 DEFAULT_REGION = "us-east-1"
+# Services of the REST-JSON protocol, whose operations are told by method and path.
+REST = frozenset({"lambda"})
 # S3's operations: method, whether there is a key, a word in the query, name; the most special first.
 S3_OPERATIONS = (
     ("GET", False, "uploads", "ListMultipartUploads"), ("GET", True, "uploadId", "ListParts"),
@@ -33,6 +37,8 @@ S3_OPERATIONS = (
     ("PUT", False, "lifecycle", "PutBucketLifecycleConfiguration"),
     ("GET", False, "lifecycle", "GetBucketLifecycleConfiguration"),
     ("PUT", False, "policy", "PutBucketPolicy"), ("GET", False, "policy", "GetBucketPolicy"),
+    ("DELETE", False, "policy", "DeleteBucketPolicy"),
+    ("DELETE", False, "encryption", "DeleteBucketEncryption"),
     ("GET", True, "attributes", "GetObjectAttributes"),
     ("PUT", True, "", "PutObject"), ("GET", True, "", "GetObject"), ("HEAD", True, "", "HeadObject"),
     ("DELETE", True, "", "DeleteObject"), ("PUT", False, "", "CreateBucket"),
@@ -78,9 +84,13 @@ class Call:
     @cached_property
     def params(self) -> dict[str, Any]:
         """The call's parameters: a JSON body's members, or a form's fields as text."""
-        if self.service in ("iam", "sts"):
+        if self.service in QUERY:
             return dict(parse_qsl(self.request.body.decode("utf-8", "replace"), keep_blank_values=True))
         try:
+            if self.service in REST:
+                from clouddeploy.emulator import rest  # it reads refusals from here
+
+                return rest.params(self.service, self.request)
             found = json.loads(self.request.body or b"{}")
         except ValueError:
             found = None
@@ -104,6 +114,10 @@ def identify(request: Request) -> Call:
         operation = request.raw_path.rpartition("/")[2]
     elif service == "s3":
         operation = _s3_operation(request)
+    elif service in REST:
+        from clouddeploy.emulator import rest
+
+        operation = rest.operation(service, request)
     else:
         operation = request.method
     return Call(service, operation, region, request)
@@ -132,7 +146,7 @@ def refusal(call: Call, error: Refused) -> Response:
     if call.service == "s3":
         text = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
         return Response(error.status, [("Content-Type", "application/xml")], text.encode())
-    if call.service in ("iam", "sts"):
+    if call.service in QUERY:
         inner = f"<Type>Sender</Type><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
         text = f"<ErrorResponse><Error>{inner}</Error><RequestId>emulated</RequestId></ErrorResponse>"
         return Response(error.status, [("Content-Type", "text/xml")], text.encode())

@@ -17,12 +17,20 @@ from clouddeploy.emulator.backends.application import Moto
 from clouddeploy.emulator.backends.storage import Buckets
 from clouddeploy.emulator.backends.turns import turn
 from clouddeploy.emulator.call import Call, Refused, identify, json_answer, refusal
+from clouddeploy.emulator.clients import Clients
+from clouddeploy.emulator.cloudformation.records import Stacks
 from clouddeploy.emulator.constraints import check
+from clouddeploy.emulator.functions import invoking, url_calls
+from clouddeploy.emulator.functions.fleet import Fleet
+from clouddeploy.emulator.functions.metrics import FunctionMetrics
+from clouddeploy.emulator.functions.sources import Sources
 from clouddeploy.emulator.http.listener import LOOPBACK, Listener
 from clouddeploy.emulator.http.message import Request, Response
+from clouddeploy.emulator.http_api import gateway
 from clouddeploy.emulator.plane.pool import Pool
 from clouddeploy.emulator.routes import CHECKED, ROUTES
 from clouddeploy.emulator.s3.parts import Parts
+from clouddeploy.emulator.s3.policies import Policies
 from clouddeploy.emulator.sagemaker import invocations
 from clouddeploy.emulator.sagemaker.fleet import Fleets
 from clouddeploy.emulator.sagemaker.metrics import Metrics
@@ -51,9 +59,15 @@ class Cloud:
         self.scaling = Scaling()
         self.parts: Parts = {}
         self.metrics = Metrics()
+        self.function_metrics = FunctionMetrics()
+        self.sources = Sources()
         self.s3 = Buckets()
+        self.stacks = Stacks()
+        self.policies: Policies = {}
+        self.clients = Clients(lambda: self.url)
         self.moto = Moto()
         self.pool = Pool(self.s3, folder, lambda: self.settings)
+        self.functions = Fleet(folder / "functions", lambda: self.settings, lambda: self.url)
         self.listener = Listener(self.handle, port=port)
         self.fleets = Fleets(self.pool, self.s3, lambda: self.settings, lambda: self.url)
         self.stopped = threading.Event()
@@ -75,6 +89,7 @@ class Cloud:
         self.stopped.set()
         self.listener.stop()
         self.pool.close()
+        self.functions.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def handle(self, request: Request) -> Response:
@@ -82,6 +97,15 @@ class Cloud:
         name = invocations.name_in(request)
         if name is not None:
             return invocations.invoke(self, request, name)
+        name = invoking.name_in(request)
+        if name is not None:
+            return invoking.invoke(self, request, name)
+        url = url_calls.identity_in(request)
+        if url is not None:
+            return url_calls.answer(self, request, url)
+        api = gateway.api_in(request)
+        if api is not None:
+            return gateway.answer(self, request, *api)
         if request.target.startswith(admin.PREFIX):
             return admin.handle(self, request)
         call = identify(request)
@@ -93,6 +117,8 @@ class Cloud:
 
     def _answer(self, call: Call) -> Response:
         self.metrics.before(call)
+        self.function_metrics.before(call)
+        self.functions.journal.before(call)
         if call.service in CHECKED:
             check(call.service, call.operation, call.params)
         route = ROUTES.get((call.service, call.operation))
@@ -128,7 +154,11 @@ class Cloud:
         self.roles.clear()
         self.scaling.clear()
         self.parts.clear()
+        self.stacks.clear()
+        self.policies.clear()
         self.metrics.clear()
+        self.function_metrics.clear()
+        self.functions.clear()
         self.moto.reset()
         self.pool.clear()
         self._counts.clear()
@@ -140,5 +170,6 @@ class Cloud:
             "url": self.url,
             "identity": self.identity,
             "processes": self.pool.processes(),
+            "functions": self.functions.processes(),
             "calls": calls,
         }

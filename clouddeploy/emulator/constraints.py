@@ -18,7 +18,8 @@ ENUM_SHOWN = 400
 
 
 @functools.lru_cache(maxsize=8)
-def _model(service: str) -> Any:
+def model(service: str) -> Any:
+    """A service's model, as botocore ships it."""
     import botocore.session
 
     return botocore.session.get_session().get_service_model(service)
@@ -26,7 +27,7 @@ def _model(service: str) -> Any:
 
 def instance_types() -> tuple[str, ...]:
     """The instance types that an endpoint may have, by botocore's model."""
-    return tuple(_model("sagemaker").shape_for("ProductionVariantInstanceType").enum)
+    return tuple(model("sagemaker").shape_for("ProductionVariantInstanceType").enum)
 
 
 def check(service: str, operation: str, params: dict[str, Any]) -> None:
@@ -35,10 +36,10 @@ def check(service: str, operation: str, params: dict[str, Any]) -> None:
     Raises:
         Refused: all that is wrong, in the service's own words.
     """
-    model = _model(service)
-    if operation not in model.operation_names:
+    known = model(service)
+    if operation not in known.operation_names:
         return
-    shape = model.operation_model(operation).input_shape
+    shape = known.operation_model(operation).input_shape
     wrong = list(_broken(shape, params, "")) if shape is not None else []
     if wrong:
         noun = "1 validation error" if len(wrong) == 1 else f"{len(wrong)} validation errors"

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from clouddeploy.emulator.autoscaling import policies, schedules, targets
 from clouddeploy.emulator.call import Call
+from clouddeploy.emulator.cloudformation.routing import ROUTES as CLOUDFORMATION
+from clouddeploy.emulator.functions import api
 from clouddeploy.emulator.http.message import Response
+from clouddeploy.emulator.http_api import gateway
 from clouddeploy.emulator.iam import documents
 from clouddeploy.emulator.s3 import conditions, parts
+from clouddeploy.emulator.s3 import policies as bucket_policies
 from clouddeploy.emulator.sagemaker import configs, endpoints, listing, models, tags, updates
 
 if TYPE_CHECKING:
@@ -59,4 +63,13 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("s3", "ListParts"): parts.listing,
     ("s3", "CompleteMultipartUpload"): parts.finished,
     ("s3", "AbortMultipartUpload"): parts.finished,
+    ("s3", "PutBucketPolicy"): bucket_policies.put,
+    ("s3", "GetBucketPolicy"): bucket_policies.get,
+    ("s3", "DeleteBucketPolicy"): bucket_policies.forget,
+    ("s3", "DeleteBucket"): bucket_policies.forget,
+    ("apigateway", "GET"): gateway.control,
+    ("apigateway", "POST"): gateway.control,
+    ("apigateway", "PATCH"): gateway.control,
+    **CLOUDFORMATION,
+    **{("lambda", operation): api.answer for operation in api.OPERATIONS},
 }

@@ -34,6 +34,15 @@ class Settings:
         idle_stop_s: seconds without a request after which a container's process is ended.
         keep_unused_s: seconds that a process lives on after the last endpoint that used it is gone.
         max_processes: containers alive at once; the longest idle one makes room.
+        function_creating_s: seconds that a new function stays ``Pending``.
+        function_updating_s: seconds that an update of a function stays ``InProgress``.
+        function_init_s: seconds that a function's initialisation may take before it is begun anew
+            ("Lambda execution environment lifecycle", Lambda Developer Guide: 10).
+        function_concurrency: executions at once that the account may have in a region ("Lambda quotas",
+            Lambda Developer Guide: 1000).
+        function_retry_s: seconds before an asynchronous event is tried again ("How Lambda handles errors
+            and retries with asynchronous invocation": a minute; shorter here).
+        max_function_processes: functions' processes alive at once on this machine; an event waits for room.
     """
 
     creating_s: float = 0
@@ -50,12 +59,18 @@ class Settings:
     idle_stop_s: float = 60
     keep_unused_s: float = 0
     max_processes: int = 4
+    function_creating_s: float = 0
+    function_updating_s: float = 0
+    function_init_s: float = 10
+    function_concurrency: int = 1000
+    function_retry_s: float = 0.2
+    max_function_processes: int = 32
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             whole = field.type == "int"
-            least = 1 if field.name == "max_processes" else 0
+            least = 1 if field.name in ("max_processes", "max_function_processes") else 0
             good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
             if not good or value < least:
                 raise SpecError(

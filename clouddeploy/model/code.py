@@ -49,12 +49,31 @@ def collect(entry: Path, include: Sequence[str] = ()) -> tuple[File, ...]:
     return files
 
 
+def importing(module: str, entry: str, code: Iterable[File]) -> set[str]:
+    """Files of `code` that import `module` as they are imported themselves, beginning with `entry`.
+
+    Imports inside functions and ``try`` are left out: they may never run.
+    """
+    files = {file.name: file.path for file in code}
+    found, seen, todo = set(), set(), [entry]
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in files:
+            continue
+        seen.add(name)
+        for top in _imports(files[name], at_import=True):
+            if top == module:
+                found.add(name)
+            todo += [other for other in files if other in (f"{top}.py", f"{top}/__init__.py")]
+    return found
+
+
 def collect_package(folder: Path) -> tuple[File, ...]:
     """Every file of a package, named from the folder that holds it."""
     return files_in(folder.absolute().parent, walk(folder.absolute()))
 
 
-def _imports(path: Path) -> set[str]:
+def _imports(path: Path, *, at_import: bool = False) -> set[str]:
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
@@ -65,7 +84,7 @@ def _imports(path: Path) -> set[str]:
             fix="mend the file",
         ) from error
     names = set()
-    for node in ast.walk(tree):
+    for node in tree.body if at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

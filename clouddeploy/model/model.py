@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clouddeploy.errors import ModelError
 from clouddeploy.model.files import File
 from clouddeploy.model.scratch import Scratch
 from clouddeploy.model.signature import Signature
@@ -35,6 +36,7 @@ class Model:
         weights: name in `files` of the file that the built-in loader loads.
         source: for weights without a program: module, class and constructor arguments.
         call: how the built-in loader calls the module.
+        opset: version of ONNX's operators, where `to` converted it.
         notes: what was noticed while the model was made; not part of the digest.
     """
 
@@ -48,6 +50,7 @@ class Model:
     weights: str | None = None
     source: Mapping[str, Any] | None = None
     call: Call = "positional"
+    opset: int | None = None
     notes: tuple[str, ...] = ()
     scratch: Scratch | None = field(default=None)
 
@@ -76,6 +79,7 @@ class Model:
             "source": dict(self.source) if self.source else None,
             "call": self.call,
             "allow_pickle": self.format == "pickle",
+            **({"opset": self.opset} if self.opset else {}),
         }
 
     def _contents(self) -> list[list[list[str]]]:
@@ -106,6 +110,48 @@ class Model:
         from clouddeploy.model.local import check
 
         return check(self, timeout_s)
+
+    def to(
+        self,
+        format: Literal["onnx"],
+        *,
+        opset: int | None = None,
+        tolerance: float = 1e-4,
+        example_input: Any = None,
+        check: bool = True,
+        timeout_s: float = 120,
+    ) -> Model:
+        """This model as ONNX, for targets that torch doesn't fit; itself where it is ONNX already.
+
+        Its answers are compared with torch's on the example and on random inputs at batch sizes 1,
+        3 and 8; `notes` tell the largest difference. Handler and requirements are kept, without
+        torch and with onnxruntime.
+
+        Args:
+            format: ``"onnx"``.
+            opset: version of ONNX's operators; by default the newest that torch's exporter writes.
+            tolerance: a difference of so much of ``1 + |value|`` is allowed.
+            example_input: a batch that the module takes, where the model doesn't tell.
+            check: where there is a handler, load and call it with the ONNX form in a process of its own.
+            timeout_s: seconds that this check may take.
+
+        Raises:
+            ModelError: it can't be exported (names the operator), or answers differently.
+            HandlerError: the handler fails with the ONNX form.
+            TargetError: onnx or onnxruntime isn't installed.
+        """
+        from clouddeploy.model.onnx_export import to_onnx
+
+        if format != "onnx":
+            raise ModelError(f"format is {format!r}", why="allowed: 'onnx'", fix="write it so")
+        return to_onnx(
+            self,
+            opset=opset,
+            tolerance=tolerance,
+            example_input=example_input,
+            check=check,
+            timeout_s=timeout_s,
+        )
 
     @classmethod
     def from_torch(

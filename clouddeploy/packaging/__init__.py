@@ -4,6 +4,7 @@ What lives here knows no cloud API; sending an artifact is its provider's busine
 """
 
 from clouddeploy.packaging.artifact import Artifact, Form, Member
+from clouddeploy.packaging.aws_lambda import LambdaArtifact, lambda_artifact
 from clouddeploy.packaging.requirements import check_requirements, normalised
 from clouddeploy.packaging.sagemaker import sagemaker_artifact
 from clouddeploy.packaging.shipped import handler_source, runtime_files
@@ -11,9 +12,11 @@ from clouddeploy.packaging.shipped import handler_source, runtime_files
 __all__ = [
     "Artifact",
     "Form",
+    "LambdaArtifact",
     "Member",
     "check_requirements",
     "handler_source",
+    "lambda_artifact",
     "normalised",
     "runtime_files",
     "sagemaker_artifact",

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from clouddeploy.errors import ModelError
 from clouddeploy.spec import digest_of
 
-Form = Literal["gzip", "prefix"]
+Form = Literal["gzip", "prefix", "zip"]
 Report = Callable[[int, int], None]
 """Told ``(done, total)`` in bytes while something is written or sent."""
 
@@ -91,7 +91,7 @@ class Artifact:
     """The bytes built from a model for one kind of runtime: same input, same bytes.
 
     Args:
-        form: ``"gzip"``, one ``model.tar.gz``; ``"prefix"``, the files as they are.
+        form: ``"gzip"``, one ``model.tar.gz``; ``"prefix"``, the files as they are; ``"zip"``, one zip.
         members: the files, sorted by name.
         warnings: what the maker should know, such as a suspected secret (never the secret itself).
         origin: kept alive with the artifact, as the files of a model may be temporary.
@@ -108,7 +108,7 @@ class Artifact:
     def __post_init__(self) -> None:
         if self.form not in get_args(Form):
             raise ModelError(
-                f"Artifact.form is {self.form!r}", why="allowed: 'gzip', 'prefix'", fix="choose one"
+                f"Artifact.form is {self.form!r}", why="allowed: 'gzip', 'prefix', 'zip'", fix="choose one"
             )
         ordered = sorted(self.members, key=lambda m: m.name.encode())
         _check_clashes([m.name for m in ordered])
@@ -126,7 +126,7 @@ class Artifact:
         return sum(m.size for m in self.members)
 
     def write(self, out: Path, *, report: Report | None = None) -> Path:
-        """Write it to `out`: a ``.tar.gz`` file, or a folder in the prefix form.
+        """Write it to `out`: a ``.tar.gz`` or ``.zip`` file, or a folder in the prefix form.
 
         Atomic: `out` appears whole or not at all, and after a failure or Ctrl-C nothing is left.
         A file of that name is replaced; a folder that isn't empty is refused.
@@ -137,8 +137,9 @@ class Artifact:
         """
         from clouddeploy.packaging.archive import write_archive
         from clouddeploy.packaging.folder import write_folder
+        from clouddeploy.packaging.zip_archive import write_zip
 
-        write = write_archive if self.form == "gzip" else write_folder
+        write = {"gzip": write_archive, "prefix": write_folder, "zip": write_zip}[self.form]
         return write(self.members, Path(out), report=report or _silent)
 
 

@@ -55,7 +55,7 @@ def sagemaker_artifact(
         content = "".join(f"{line}\n" for line in requirements)
         members.append(Member.of_bytes("code/requirements.txt", content.encode()))
     warnings: list[str] = []
-    mine = [*_kept(model.files, "", warnings), *_kept(model.code, "code/app/", warnings)]
+    mine = [*kept(model.files, "", warnings), *kept(model.code, "code/app/", warnings)]
     if model.handler and f"code/app/{model.handler}" not in {member.name for member in mine}:
         raise ModelError(
             f"the handler {model.handler!r} isn't among the files to pack",
@@ -82,7 +82,8 @@ def _form(model: Model, compression: Compression) -> Form:
     return FORMS[compression]
 
 
-def _kept(files: Iterable[File], folder: str, warnings: list[str]) -> Iterator[Member]:
+def kept(files: Iterable[File], folder: str, warnings: list[str]) -> Iterator[Member]:
+    """`files` under `folder` without what is left out; adds to `warnings` what somebody may miss."""
     for file in files:
         kind = left_out(file.name)
         if not kind:

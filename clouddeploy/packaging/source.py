@@ -54,6 +54,21 @@ def stamp_of(descriptor: int) -> Stamp:
     return (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
 
 
+def hashed(path: Path, name: str) -> tuple[int, str]:
+    """Size and sha256 of a file; `name` is what messages call it.
+
+    Raises:
+        ModelError: it is gone, can't be read, or is no regular file.
+    """
+    digest = sha256()
+    size = 0
+    with opened(path, name) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
 def changed(name: str, expected: str, source: Path | bytes) -> ModelChanged:
     """The error for a file whose bytes were not those that the model was made with; hashes it anew."""
     digest = sha256()

@@ -10,11 +10,11 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 NAME_LIMIT, PREFIX_LIMIT = 100, 155
 SIZE_LIMIT = 8**11  # eleven octal digits
-REGULAR, PAX = b"0", b"x"
+REGULAR, DIRECTORY, PAX = b"0", b"5", b"x"
 
 
-def header(name: str, size: int, mode: int) -> bytes:
-    """The block or blocks before a regular file's content."""
+def header(name: str, size: int, mode: int, kind: bytes = REGULAR) -> bytes:
+    """The block or blocks before a regular file's content, or that stand for a directory."""
     records: dict[str, str] = {}
     place = _split(name.encode()) if name.isascii() else None
     if place is None:
@@ -23,7 +23,7 @@ def header(name: str, size: int, mode: int) -> bytes:
     if size >= SIZE_LIMIT:
         records["size"] = str(size)
     first = _pax(records, mode) if records else b""
-    return first + _block(*place, size=size if size < SIZE_LIMIT else 0, mode=mode, kind=REGULAR)
+    return first + _block(*place, size=size if size < SIZE_LIMIT else 0, mode=mode, kind=kind)
 
 
 def padding(size: int) -> bytes:

@@ -16,7 +16,7 @@ from clouddeploy.engine.finding import Cost, Finding
 from clouddeploy.engine.lock import Lock
 from clouddeploy.engine.resource import Resource
 from clouddeploy.model import Model
-from clouddeploy.spec import Compression, Deployment, Reply, Status, Summary
+from clouddeploy.spec import Architecture, Compression, Deployment, Reply, Status, Summary
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,13 @@ class Provider(Protocol):
     def deployments(self) -> Iterator[Summary]:
         """Every deployment of ours that the credentials can see."""
 
-    def package(self, model: Model, out: Path, *, compression: Compression) -> Path:
-        """Write the artifact that would be uploaded to `out`: a file, or a folder when uncompressed."""
+    def package(
+        self, model: Model, out: Path, *, compression: Compression, architecture: Architecture = "x86_64"
+    ) -> Path:
+        """Write the artifact that would be uploaded to `out`: a file, or a folder when uncompressed.
+
+        `architecture` is that of the machine it will run on, where its content depends on it.
+        """
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """The provider's own identifiers of what runs (names, ARNs, URLs), for other tools."""

@@ -99,7 +99,8 @@ def _array(flat: list[Any], dtype: str, path: Any) -> NDArray[Any]:
         raise _out_of_range(path(index), flat[index], dtype) from None
     if dtype.startswith("float") and not np.isfinite(array).all():
         index = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise _out_of_range(path(index), "a number beyond float64", dtype)
+        shown = "NaN" if np.isnan(array[index]) else "a number beyond float64"
+        raise _out_of_range(path(index), shown, dtype)
     return narrow(array, dtype, path)
 
 
@@ -117,12 +118,14 @@ def narrow(array: NDArray[Any], dtype: str, path: Any) -> NDArray[Any]:
     Raises:
         WireError: ``bad_dtype``.
     """
-    if array.dtype.name == dtype:
+    if array.dtype == dtype:
         return array
     with np.errstate(over="ignore", invalid="ignore"):
         result = array.astype(dtype)
     if result.dtype.kind == "f":
-        bad = np.isinf(result) & ~np.isinf(array.astype(np.float64))
+        bad = np.isinf(result)
+        if bad.any():
+            bad &= ~np.isinf(array.astype(np.float64))
     else:
         bad = (result != array) | ((result < 0) != (array < 0))
     if bad.any():

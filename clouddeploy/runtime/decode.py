@@ -62,7 +62,7 @@ def decode(body: bytes | str, content_type: str, signature: Signature) -> Reques
     if not body or not body.strip():
         raise WireError("empty_body", "the body is empty", _FIX)
     if kind == JSON:
-        return _decode_json(strict_json.loads(body), signature.inputs)
+        return from_object(strict_json.loads(body), signature)
     if len(signature.inputs) > 1:
         raise WireError(
             "bad_input", f"{kind} carries one input; the model takes {_names(signature)}", f"send {JSON}"
@@ -100,7 +100,13 @@ def _names(signature: Signature) -> str:
     return ", ".join(tensor.name for tensor in signature.inputs)
 
 
-def _decode_json(value: Any, tensors: tuple[Tensor, ...]) -> Request:
+def from_object(value: Any, signature: Signature) -> Request:
+    """The request in a body of JSON that is parsed already.
+
+    Raises:
+        WireError: it isn't what the wire contract or the signature allows.
+    """
+    tensors = signature.inputs
     if not isinstance(value, dict):
         raise WireError("bad_input", "the body is no object", _FIX)
     if len(value) != 1 or not value.keys() <= {"inputs", "input"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from clouddeploy.runtime.decode import CSV, JSON, NPY, Arrays
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.runtime.shortest import shortest
 from clouddeploy.runtime.signature import DTYPES
+
+_KNOWN = {np.dtype(name) for name in DTYPES if name != "str"}
+"""Of this machine's byte order; a dtype's name, which is the same for both orders, costs more to have."""
 
 _FIX = "see the handler: predict returns one array or list, or a dict of them, one row for each example"
 
@@ -55,7 +59,7 @@ def _array(rows: Any, size: int, what: str) -> NDArray[Any]:
     if array.dtype.kind == "U":
         array = array.astype(object)
     is_text = array.dtype.kind == "O" and all(type(value) is str for value in array.reshape(-1))
-    if not is_text and array.dtype.name not in DTYPES:
+    if array.dtype not in _KNOWN and not is_text and array.dtype.name not in DTYPES:
         raise WireError("bad_prediction", f"{what} have dtype {array.dtype}, which can't be sent", _FIX)
     if array.ndim == 0 or len(array) != size:
         found = "one value" if array.ndim == 0 else f"{len(array)} rows"
@@ -63,7 +67,8 @@ def _array(rows: Any, size: int, what: str) -> NDArray[Any]:
     return array
 
 
-def accepted(header: str) -> list[str]:
+@lru_cache(maxsize=64)
+def accepted(header: str) -> tuple[str, ...]:
     """The media types that `header` accepts and this runtime writes, best first.
 
     Raises:
@@ -78,13 +83,13 @@ def accepted(header: str) -> list[str]:
         except ValueError:
             ranked.append((-1.0, order, kind))
     alias = {"": [JSON], "*/*": [JSON, NPY, CSV], "application/*": [JSON, NPY], "text/*": [CSV]}
-    found = [
+    found = tuple(
         media
         for weight, _, kind in sorted(ranked)
         if weight < 0
         for media in alias.get(kind, [kind])
         if media in (JSON, NPY, CSV)
-    ]
+    )
     if not found:
         raise WireError("not_acceptable", f"accept is {header[:80]!r}", f"accept {JSON}, {NPY} or {CSV}")
     return found
@@ -98,17 +103,27 @@ def encode(answer: Result, accept: str) -> tuple[bytes, str]:
     """
     kinds = accepted(accept)
     if isinstance(answer.outputs, dict):
-        kinds = [kind for kind in kinds if kind == JSON]
+        kinds = tuple(kind for kind in kinds if kind == JSON)
         if not kinds:
             raise WireError("not_acceptable", "the model has several outputs", f"accept {JSON}")
     kind = kinds[0]
     if kind == NPY:
         return npy.write(answer.outputs), NPY  # type: ignore[arg-type]
-    _check_finite(answer.outputs)
     if kind == CSV:
+        _check_finite(answer.outputs)
         return table.write(answer.outputs), CSV  # type: ignore[arg-type]
+    return strict_json.dumps(as_object(answer)), JSON
+
+
+def as_object(answer: Result) -> dict[str, Any]:
+    """`answer` as the JSON object of the wire contract.
+
+    Raises:
+        WireError: ``non_finite_prediction``.
+    """
+    _check_finite(answer.outputs)
     rows = plain(answer.outputs)
-    return strict_json.dumps({"prediction": rows[0]} if answer.single else {"predictions": rows}), JSON
+    return {"prediction": rows[0]} if answer.single else {"predictions": rows}
 
 
 def plain(arrays: Arrays) -> list[Any]:

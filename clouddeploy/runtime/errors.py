@@ -10,12 +10,14 @@ STATUS = {
     "bad_shape": 400,
     "bad_dtype": 400,
     "empty_body": 400,
+    "method_not_allowed": 405,
     "not_acceptable": 406,
     "too_large": 413,
     "unsupported_media_type": 415,
     "prediction_failed": 500,
     "bad_prediction": 500,
     "non_finite_prediction": 500,
+    "out_of_time": 503,
 }
 """HTTP status of each error code of the wire contract."""
 

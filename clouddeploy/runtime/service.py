@@ -9,16 +9,18 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from clouddeploy.runtime import manifest as manifest_file
-from clouddeploy.runtime.decode import JSON, Arrays, Request, decode, request_of
-from clouddeploy.runtime.encode import Result, accepted, encode, result
+from clouddeploy.runtime.decode import JSON, Arrays, Request, decode, from_object, request_of
+from clouddeploy.runtime.encode import Result, accepted, as_object, encode, result
 from clouddeploy.runtime.errors import LoadError, WireError
 from clouddeploy.runtime.handler import Predict, load_handler
 from clouddeploy.runtime.loaders import load_model
 from clouddeploy.runtime.signature import Signature
 from clouddeploy.runtime.source import app_modules
+
+_T = TypeVar("_T")
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of the largest body that is read, unless ``CLOUDDEPLOY_BODY_LIMIT`` says otherwise."""
@@ -29,12 +31,13 @@ THREADS = "CLOUDDEPLOY_THREADS"
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: HTTP status, body, its media type, and metadata headers (lower-case names)."""
+    """A response: HTTP status, body, its media type, metadata headers (lower-case names), examples read."""
 
     status: int
     body: bytes
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    size: int = 0
 
 
 class Service:
@@ -67,7 +70,7 @@ class Service:
         *,
         keep_path: bool = True,
         on_phase: Callable[[str], object] = str,
-    ) -> Service:
+    ) -> Self:
         """Load what the manifest in `model_dir` tells.
 
         Args:
@@ -140,29 +143,67 @@ class Service:
         return self.predict(request_of(inputs, self.signature)).outputs
 
     def answer(
-        self, body: bytes, content_type: str = JSON, accept: str = JSON, request_id: str = ""
+        self,
+        body: bytes,
+        content_type: str = JSON,
+        accept: str = JSON,
+        request_id: str = "",
+        on_failure: Callable[[str], object] | None = None,
     ) -> Answer:
-        """Answer a request; never raises. The trace of a failure goes to stderr under `request_id`."""
+        """Answer a request; never raises.
+
+        The trace of a failure goes to stderr under `request_id`, or to `on_failure`, which is called
+        with the id while the exception is being handled.
+        """
         started = time.perf_counter()
-        try:
+        size = 0
+
+        def act() -> Answer:
+            nonlocal size
             request = self.decode(body, content_type)
+            size = request.size
             accepted(accept)
-            answer, kind = self.encode(self.predict(request), accept)
-            status = 200
-        except WireError as error:
-            status, answer, kind = error.status, error.body(), JSON
-            if status >= 500:
-                log_failure(request_id)
-        except (Exception, SystemExit):  # noqa: BLE001  # the handler is anybody's code; the process must go on
-            log_failure(request_id)
-            failed = prediction_failed(request_id)
-            status, answer, kind = failed.status, failed.body(), JSON
+            return Answer(200, *self.encode(self.predict(request), accept))
+
+        found = _attempt(act, request_id, on_failure or log_failure)
+        if isinstance(found, WireError):
+            found = Answer(found.status, found.body(), JSON)
         headers = {"server-timing": f"total;dur={(time.perf_counter() - started) * 1e3:.3f}"}
         if self.release:
             headers["x-clouddeploy-model"] = self.release
         if request_id:
             headers["x-request-id"] = request_id
-        return Answer(status, answer, kind, headers)
+        return Answer(found.status, found.body, found.content_type, headers, size)
+
+    def answer_object(
+        self, value: Any, request_id: str = "", on_failure: Callable[[str], object] | None = None
+    ) -> tuple[dict[str, Any] | WireError, int]:
+        """Answer a request whose JSON is parsed already: the object to send, and the examples in it.
+
+        As `answer`, which alone sees a key that stands twice in an object.
+        """
+        size = 0
+
+        def act() -> dict[str, Any]:
+            nonlocal size
+            request = from_object(value, self.signature)
+            size = request.size
+            return as_object(self.predict(request))
+
+        return _attempt(act, request_id, on_failure or log_failure), size
+
+
+def _attempt(act: Callable[[], _T], request_id: str, tell: Callable[[str], object]) -> _T | WireError:
+    """What `act` returns, or what to answer in its place; `tell` hears of what is not the caller's fault."""
+    try:
+        return act()
+    except WireError as error:
+        if error.status >= 500:
+            tell(request_id)
+        return error
+    except (Exception, SystemExit):  # noqa: BLE001  # the handler is anybody's code; the process must go on
+        tell(request_id)
+        return prediction_failed(request_id)
 
 
 def prediction_failed(request_id: str = "") -> WireError:

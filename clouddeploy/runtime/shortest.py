@@ -27,13 +27,13 @@ def shortest(values: NDArray[Any]) -> NDArray[np.float64]:
     flat = values.reshape(-1)
     exact = flat.astype(np.float64)
     if flat.size < _SMALL:
-        rest = np.arange(flat.size)
-    else:
-        magnitude = np.abs(exact)
-        low = _FLOAT16_NORMAL if flat.dtype == np.float16 else _LOW
-        regular = (magnitude >= low) & (magnitude < _HIGH)
-        left = _round(flat, exact, magnitude, np.flatnonzero(regular))
-        rest = np.concatenate([np.flatnonzero(~regular & (magnitude > 0)), left])
+        short_ones = np.array([float(str(value)) for value in flat], dtype=np.float64)
+        return np.where(short_ones.astype(flat.dtype) == flat, short_ones, exact).reshape(values.shape)
+    magnitude = np.abs(exact)
+    low = _FLOAT16_NORMAL if flat.dtype == np.float16 else _LOW
+    regular = (magnitude >= low) & (magnitude < _HIGH)
+    left = _round(flat, exact, magnitude, np.flatnonzero(regular))
+    rest = np.concatenate([np.flatnonzero(~regular & (magnitude > 0)), left])
     kind = flat.dtype.type
     for i in rest:
         short = float(str(flat[i]))

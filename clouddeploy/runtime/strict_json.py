@@ -27,6 +27,8 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 def text_of(body: bytes | str) -> str:
     """`body` as text, without a byte order mark.
@@ -37,7 +39,7 @@ def text_of(body: bytes | str) -> str:
     if isinstance(body, str):
         return body.removeprefix("\ufeff")
     try:
-        return body.decode("utf-8-sig")
+        return body.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise WireError("bad_json", f"the body is not UTF-8 at byte {error.start}", _FIX) from error
 
@@ -62,4 +64,4 @@ def loads(body: bytes | str) -> Any:
 
 def dumps(value: Any) -> bytes:
     """`value` as compact strict JSON."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()

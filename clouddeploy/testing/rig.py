@@ -20,6 +20,8 @@ class Rig(Protocol):
     """Further arguments of `Deployer.deploy`, so that a deployment has everything the target can have."""
     attempts: int
     """How often its seam tries one call that fails in passing."""
+    every_read: bool
+    """Whether sweeps break every read; else, of reads that are repeated, the first and the last."""
 
     def deployer(self, wrap: Wrap | None = None) -> Deployer:
         """A deployer with nothing remembered from others, its seam wrapped by `wrap`."""

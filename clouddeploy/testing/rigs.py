@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from clouddeploy.deployer import Deployer
-from clouddeploy.spec import Alarm, Autoscaling, Compute, Schedule
+from clouddeploy.spec import Alarm, Architecture, Autoscaling, Compute, Schedule
 from clouddeploy.testing.faults import Call, Transport
 from clouddeploy.testing.inventory import SERVICES, aws_inventory
 from clouddeploy.testing.rig import Wrap
 
+REGION = "eu-west-1"
+LOCAL_RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 READS = ("Get", "Head", "List", "Describe", "Filter", "Invoke", "Search", "Simulate")
 
 
@@ -23,33 +29,35 @@ def mutates(call: Call) -> bool:
 
 
 @dataclass
-class SageMakerRig:
-    """SageMaker on an embedded cloud of its own."""
+class AwsRig:
+    """A target of AWS on an embedded cloud of its own.
+
+    Args:
+        cloud: the running emulator.
+        target: its name.
+        wish: further arguments of a deploy, so that it has everything the target can have.
+        extra: further options of the target.
+    """
 
     cloud: Any
+    target: str
+    wish: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 5
+    every_read: bool = True
     _pid: int = field(default_factory=os.getpid, repr=False)
     _open: Transport | None = field(default=None, repr=False)
     _unopened: Transport | None = field(default=None, repr=False)
-    target: str = "sagemaker"
-    attempts: int = 5
-    wish: dict[str, Any] = field(
-        default_factory=lambda: {
-            "compute": Compute(instance="ml.m5.large"),
-            "autoscaling": Autoscaling(
-                min=1, max=4, requests_per_minute=600, schedules=(Schedule(cron="0 8 * * 1-5", min=2),)
-            ),
-            "alarms": (Alarm(metric="errors_5xx", above=1),),
-        }
-    )
 
     def options(self) -> dict[str, Any]:
         """Provider options that reach the embedded cloud without waiting between polls."""
         return {
-            "region": "eu-west-1",
+            "region": REGION,
             "endpoint_url": self.cloud.url,
             "access_key_id": "test",
             "secret_access_key": "test",
             "poll_s": 0.0,
+            **self.extra,
         }
 
     def deployer(self, wrap: Wrap | None = None) -> Deployer:
@@ -73,7 +81,7 @@ class SageMakerRig:
 
     def inventory(self) -> dict[str, str]:
         """Every object in the embedded cloud."""
-        return aws_inventory(self.cloud.url, "eu-west-1")
+        return aws_inventory(self.cloud.url, REGION)
 
 
 @dataclass
@@ -83,6 +91,7 @@ class MemoryRig:
     cloud: Any
     target: str = "memory"
     attempts: int = 1
+    every_read: bool = True
     wish: dict[str, Any] = field(default_factory=lambda: {"autoscaling": Autoscaling(min=1, max=4)})
 
     def deployer(self, wrap: Wrap | None = None) -> Deployer:
@@ -112,11 +121,63 @@ def memory() -> Iterator[MemoryRig]:
 
 
 @contextmanager
-def sagemaker() -> Iterator[SageMakerRig]:
-    """SageMaker with every status instant."""
+def _emulator() -> Iterator[Any]:
     from clouddeploy.emulator.server import Emulator
     from clouddeploy.emulator.settings import Settings
 
     # What serves the same bytes is kept alive between deployments: suites make hundreds of them.
     with Emulator(Settings(keep_unused_s=60)) as cloud:
-        yield SageMakerRig(cloud)
+        yield cloud
+
+
+@contextmanager
+def sagemaker() -> Iterator[AwsRig]:
+    """SageMaker with every status instant."""
+    wish = {
+        "compute": Compute(instance="ml.m5.large"),
+        "autoscaling": Autoscaling(
+            min=1, max=4, requests_per_minute=600, schedules=(Schedule(cron="0 8 * * 1-5", min=2),)
+        ),
+        "alarms": (Alarm(metric="errors_5xx", above=1),),
+    }
+    with _emulator() as cloud:
+        yield AwsRig(cloud, "sagemaker", wish)
+
+
+@contextmanager
+def aws_lambda() -> Iterator[AwsRig]:
+    """Lambda with every status instant, for this machine's own Python and processor, without a network."""
+    wish = {
+        "compute": Compute(memory_mb=512, architecture=_architecture()),
+        "autoscaling": Autoscaling(
+            min=1, max=3, utilization=0.7, schedules=(Schedule(cron="0 8 * * 1-5", min=2),)
+        ),
+        "alarms": (Alarm(metric="errors_5xx", above=1),),
+    }
+    with local_wheels("numpy"), _emulator() as cloud:
+        yield AwsRig(cloud, "lambda", wish, {"runtime": LOCAL_RUNTIME}, every_read=False)
+
+
+@contextmanager
+def local_wheels(*names: str) -> Iterator[None]:
+    """Let packages for other machines be made of what is installed here, and of nothing else."""
+    from clouddeploy.testing.wheelhouse import Wheelhouse
+
+    # Functions made of them run on this machine, so its own C library counts, not Lambda's.
+    python = "cp{}{}".format(*sys.version_info[:2])
+    tag = f"{python}-{python}-manylinux_2_17_{platform.machine()}"
+    with tempfile.TemporaryDirectory() as folder:
+        house = Wheelhouse(Path(folder))
+        for name in names:
+            house.repack(name, tag=tag)
+        before = {name: os.environ.get(name) for name in house.env()}
+        os.environ.update(house.env())
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _architecture() -> Architecture:
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"

@@ -1,11 +1,13 @@
 """The whole way of a model, without a cloud account: what `make demo` runs.
 
-A network is trained, deployed through the SageMaker API to the embedded cloud on this machine, asked
-for predictions, deployed again, and removed; then the cloud's own listings show that nothing is left.
+A network is trained, deployed through the API of SageMaker (or of Lambda, with ``--target lambda``) to the
+embedded cloud on this machine, asked for predictions, deployed again, and removed; then the cloud's own
+listings show that nothing is left.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import time
@@ -23,21 +25,31 @@ HERE = Path(__file__).parent
 NAME = "digits"
 BATCH = 64
 SINGLES = 50
-WISH = {
-    "compute": Compute(instance="ml.m5.large"),
-    "autoscaling": Autoscaling(min=1, max=4, requests_per_minute=600),
+WISHES: dict[str, dict[str, Any]] = {
+    "sagemaker": {
+        "compute": Compute(instance="ml.m5.large"),
+        "autoscaling": Autoscaling(min=1, max=4, requests_per_minute=600),
+    },
+    "lambda": {
+        "compute": Compute(memory_mb=1024),
+        "autoscaling": Autoscaling(min=1, max=4, utilization=0.7),
+    },
 }
+NAMES = {"sagemaker": "SageMaker", "lambda": "Lambda"}
 
 
 def main() -> int:
     """Run the demo; the exit code is 1 when a cloud's listing shows a left-over."""
+    parser = argparse.ArgumentParser(description="deploy a real model to the embedded cloud")
+    parser.add_argument("--target", choices=sorted(WISHES), default="sagemaker")
+    target = parser.parse_args().target
     was_running = connection.running() is not None
     say("1. Train a small CNN on scikit-learn's handwritten digits")
     began = time.perf_counter()
     trained = train()
     say(f"   trained in {time.perf_counter() - began:.1f} s; {len(trained.images)} images are held out")
     try:
-        left = deploy_and_remove(trained)
+        left = deploy_and_remove(trained, target)
     finally:
         if not was_running:
             connection.stop()
@@ -45,27 +57,33 @@ def main() -> int:
     return 1 if left else 0
 
 
-def deploy_and_remove(trained: Trained) -> int:
+def deploy_and_remove(trained: Trained, target: str) -> int:
     """Everything that needs the cloud; returns how many left-overs its listings show."""
     say("2. Start the embedded cloud, and plan")
     cloud = connection.connect()
     before = inventory(cloud.env(), cloud.region)
-    sagemaker = Deployer("sagemaker", region=cloud.region, emulated=True)
+    deployer = Deployer(target, region=cloud.region, emulated=True)
     # As a state_dict, which the PyTorch of SageMaker's image loads, whatever version trained it.
     model = Model.from_torch(
         trained.net, example_input=trained.images[:1], handler=HERE / "handler.py", format="state_dict"
     )
-    say(indented(sagemaker.plan(model, NAME, **WISH)))
-    say("3. Deploy through the SageMaker API")
+    if target == "lambda":
+        model = model.to("onnx")  # PyTorch itself is too large for a function
+        say(f"   as ONNX: {model!r}")
+    wish = WISHES[target]
+    say(indented(deployer.plan(model, NAME, **wish)))
+    say(f"3. Deploy through the {NAMES[target]} API")
     began = time.perf_counter()
     with Terminal().progress() as progress:
-        endpoint = sagemaker.deploy(model, NAME, on_event=progress.event, **WISH)
+        endpoint = deployer.deploy(model, NAME, on_event=progress.event, **wish)
     say(f"   {endpoint!r} serves after {time.perf_counter() - began:.1f} s")
     say("4. Classify the held-out images through the endpoint")
     classify(endpoint, trained)
+    if target == "lambda":
+        by_url(endpoint, trained, cloud)
     say("5. Deploy again")
-    again = sagemaker.plan(model, NAME, **WISH)
-    sagemaker.deploy(model, NAME, **WISH)
+    again = deployer.plan(model, NAME, **wish)
+    deployer.deploy(model, NAME, **wish)
     say(f"   {str(again).splitlines()[-1]}")
     say("6. Tear down, and look for left-overs in the cloud's own listings")
     endpoint.delete()
@@ -91,6 +109,25 @@ def classify(endpoint: Endpoint, trained: Trained) -> None:
     say(f"   {statistics.median(times) * 1000:.1f} ms for a single image (median of {len(times)} requests)")
 
 
+def by_url(endpoint: Endpoint, trained: Trained, cloud: connection.Connection) -> None:
+    """Ask for one prediction by the function's URL, in a request signed as any HTTP client could."""
+    import json
+    from urllib.request import Request, urlopen
+
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    url = endpoint.describe()["url"]
+    body = json.dumps({"input": trained.images[0].tolist()}).encode()
+    request = AWSRequest("POST", url, {"Content-Type": "application/json"}, body)
+    keys = Credentials(cloud.access_key_id, cloud.secret_access_key)
+    SigV4Auth(keys, "lambda", cloud.region).add_auth(request)
+    with urlopen(Request(url, body, dict(request.headers.items()))) as answer:
+        scores = json.load(answer)["prediction"]
+    say(f"   by {url}: a {int(np.argmax(scores))}, and it is a {trained.labels[0]}")
+
+
 def inventory(environ: dict[str, str], region: str) -> dict[str, list[str]]:
     """What the cloud lists, by kind: asked with boto3, not with clouddeploy."""
     import boto3
@@ -108,15 +145,19 @@ def inventory(environ: dict[str, str], region: str) -> dict[str, list[str]]:
         return [row[key] for row in rows]
 
     sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
+    targets = [
+        row
+        for space in ("sagemaker", "lambda")
+        for row in scaling.describe_scalable_targets(ServiceNamespace=space)["ScalableTargets"]
+    ]
     return {
         "buckets": names(client("s3").list_buckets()["Buckets"], "Name"),
         "roles": names(client("iam").list_roles()["Roles"], "RoleName"),
         "models": names(sagemaker.list_models()["Models"], "ModelName"),
         "endpoint configs": names(sagemaker.list_endpoint_configs()["EndpointConfigs"], "EndpointConfigName"),
         "endpoints": names(sagemaker.list_endpoints()["Endpoints"], "EndpointName"),
-        "scalable targets": names(
-            scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"], "ResourceId"
-        ),
+        "functions": names(client("lambda").list_functions()["Functions"], "FunctionName"),
+        "scalable targets": names(targets, "ResourceId"),
         "alarms": names(client("cloudwatch").describe_alarms()["MetricAlarms"], "AlarmName"),
     }
 

@@ -1,1 +1,1 @@
-"""Application Auto Scaling, as far as SageMaker's variants are its targets."""
+"""Application Auto Scaling, as far as SageMaker's variants and Lambda's functions are its targets."""

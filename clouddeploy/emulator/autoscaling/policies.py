@@ -11,6 +11,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from clouddeploy.emulator.autoscaling import concurrency
 from clouddeploy.emulator.autoscaling.records import NOT_FOUND, Key
 from clouddeploy.emulator.autoscaling.targets import INSTANCES, PROVISIONED, ours, page
 from clouddeploy.emulator.backends import alarms
@@ -30,6 +31,11 @@ METRICS = {
     ),
     ("SageMakerVariantProvisionedConcurrencyUtilization", PROVISIONED): (
         "ServerlessProvisionedConcurrencyUtilization",
+        "Maximum",
+        60,
+    ),
+    ("LambdaProvisionedConcurrencyUtilization", concurrency.DIMENSION): (
+        "ProvisionedConcurrencyUtilization",
         "Maximum",
         60,
     ),
@@ -75,7 +81,7 @@ def put(cloud: Cloud, call: Call) -> dict[str, Any] | None:
 def _arn(key: Key, name: str) -> str:
     return (
         f"arn:aws:autoscaling:{key.region}:{ACCOUNT}:scalingPolicy:{uuid.uuid4()}:"
-        f"resource/sagemaker/{key.resource}:policyName/{name}"
+        f"resource/{key.namespace}/{key.resource}:policyName/{name}"
     )
 
 
@@ -101,10 +107,15 @@ def _metric(wish: dict[str, Any], key: Key) -> dict[str, Any]:
     if (kind, key.dimension) not in METRICS:
         raise Refused(f"The predefined metric type {kind} is not supported for {key.words()}")
     name, statistic, period = METRICS[kind, key.dimension]
-    _, endpoint, _, variant = key.resource.split("/")
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    if key.namespace == "lambda":
+        concurrency.check_utilization(wish["TargetValue"])
+        namespace, dimensions = "AWS/Lambda", concurrency.dimensions(key)
+    else:
+        _, endpoint, _, variant = key.resource.split("/")
+        namespace = "AWS/SageMaker"
+        dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
     return {
-        "namespace": "AWS/SageMaker",
+        "namespace": namespace,
         "metric_name": name,
         "statistic": statistic,
         "period": period,
@@ -141,7 +152,8 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any] | None:
         policy
         for target in cloud.scaling.of_region(call.region)
         for policy in target.policies.values()
-        if wish.get("ResourceId") in (None, target.key.resource)
+        if target.key.namespace == wish["ServiceNamespace"]
+        and wish.get("ResourceId") in (None, target.key.resource)
         and wish.get("ScalableDimension") in (None, target.key.dimension)
         and (not wish.get("PolicyNames") or policy["PolicyName"] in wish["PolicyNames"])
     ]

@@ -12,10 +12,10 @@ from clouddeploy.emulator.backends import alarms
 from clouddeploy.emulator.call import Call, Refused
 from clouddeploy.emulator.settings import ACCOUNT
 
-SERVICE_ROLE = (
-    f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
-    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-)
+ROLES = {
+    "sagemaker": "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+    "lambda": "AWSServiceRoleForApplicationAutoScaling_LambdaConcurrency",
+}
 NOT_FOUND = "ObjectNotFoundException"
 
 
@@ -26,21 +26,23 @@ class Key:
     region: str
     resource: str
     dimension: str
+    namespace: str
 
     @classmethod
     def of(cls, call: Call) -> Key:
         """The target that a call is about."""
-        return cls(call.region, call.params["ResourceId"], call.params["ScalableDimension"])
+        wish = call.params
+        return cls(call.region, wish["ResourceId"], wish["ScalableDimension"], wish["ServiceNamespace"])
 
     def words(self) -> str:
         """As the service's messages name it."""
         where = f"resource ID: {self.resource}, scalable dimension: {self.dimension}"
-        return f"service namespace: sagemaker, {where}"
+        return f"service namespace: {self.namespace}, {where}"
 
     def members(self) -> dict[str, Any]:
         """As the service's answers name it."""
         return {
-            "ServiceNamespace": "sagemaker",
+            "ServiceNamespace": self.namespace,
             "ResourceId": self.resource,
             "ScalableDimension": self.dimension,
         }
@@ -53,13 +55,18 @@ class Target:
     key: Key
     low: int
     high: int
-    role: str = SERVICE_ROLE
     suspended: dict[str, bool] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     actions: dict[str, dict[str, Any]] = field(default_factory=dict)
     created: float = field(default_factory=time.time)
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def role(self) -> str:
+        """The service-linked role by which it is scaled."""
+        host = f"{self.key.namespace}.application-autoscaling.amazonaws.com"
+        return f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{host}/{ROLES[self.key.namespace]}"
 
     @property
     def arn(self) -> str:
@@ -104,6 +111,13 @@ class Scaling:
         """The targets of a region, oldest first."""
         with self.lock:
             return [t for t in self._targets.values() if t.key.region == region]
+
+    def forget(self, region: str, start: str) -> None:
+        """Remove the targets whose resource id is `start`, or begins with it where it ends with a colon."""
+        for target in self.of_region(region):
+            resource = target.key.resource
+            if resource == start or (start.endswith(":") and resource.startswith(start)):
+                self.remove(target.key)
 
     def forget_endpoint(self, region: str, endpoint: str) -> None:
         """Remove the targets of an endpoint's variants."""

@@ -96,7 +96,7 @@ def put(cloud: Cloud, call: Call) -> dict[str, Any] | None:
         check_limits(limits.get("MinCapacity"), limits.get("MaxCapacity"))
         arn = (
             f"arn:aws:autoscaling:{key.region}:{ACCOUNT}:scheduledAction:{uuid.uuid4()}:"
-            f"resource/sagemaker/{key.resource}:scheduledActionName/{name}"
+            f"resource/{key.namespace}/{key.resource}:scheduledActionName/{name}"
         )
         given: dict[str, Any] = {
             k: wish[k] for k in ("Schedule", "Timezone", "StartTime", "EndTime") if k in wish
@@ -122,7 +122,8 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any] | None:
         action
         for target in cloud.scaling.of_region(call.region)
         for action in target.actions.values()
-        if wish.get("ResourceId") in (None, target.key.resource)
+        if target.key.namespace == wish["ServiceNamespace"]
+        and wish.get("ResourceId") in (None, target.key.resource)
         and wish.get("ScalableDimension") in (None, target.key.dimension)
         and (
             not wish.get("ScheduledActionNames")

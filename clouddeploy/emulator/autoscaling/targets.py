@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from clouddeploy.emulator.autoscaling import concurrency
 from clouddeploy.emulator.autoscaling.records import NOT_FOUND, Key, Scaling, Target
 from clouddeploy.emulator.call import Call, Refused
 from clouddeploy.emulator.sagemaker.records import Endpoint
@@ -19,20 +20,37 @@ if TYPE_CHECKING:
 RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 INSTANCES = "sagemaker:variant:DesiredInstanceCount"
 PROVISIONED = "sagemaker:variant:DesiredProvisionedConcurrency"
+SERVICES = ("sagemaker", "lambda")
 
 
 def ours(call: Call) -> bool:
-    """Whether the call is about SageMaker's resources."""
-    return call.params.get("ServiceNamespace") == "sagemaker"
+    """Whether the call is about SageMaker's or Lambda's resources."""
+    return call.params.get("ServiceNamespace") in SERVICES
 
 
 def register(cloud: Cloud, call: Call) -> dict[str, Any] | None:
-    """RegisterScalableTarget: the variant must exist, and min must not exceed max."""
+    """RegisterScalableTarget: what is scaled must exist, and min must not exceed max."""
     if not ours(call):
         return None
-    wish, key = call.params, Key.of(call)
-    with cloud.store.lock, cloud.scaling.lock:
+    key = Key.of(call)
+    if key.namespace == "lambda":
+        concurrency.check(key)
+        target = _registered(cloud, call, key)
+        concurrency.fit(cloud, target)
+        return {"ScalableTargetARN": target.arn}
+    with cloud.store.lock:
         endpoint, variant = _variant(cloud, key)
+        target = _registered(cloud, call, key)
+        if key.dimension == INSTANCES and endpoint.status == "InService":
+            count = min(max(variant["CurrentInstanceCount"], target.low), target.high)
+            variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = count
+    return {"ScalableTargetARN": target.arn}
+
+
+def _registered(cloud: Cloud, call: Call, key: Key) -> Target:
+    """The target with the capacities that the call asks for."""
+    wish = call.params
+    with cloud.scaling.lock:
         target = cloud.scaling.find(key)
         low = wish.get("MinCapacity", target.low if target else None)
         high = wish.get("MaxCapacity", target.high if target else None)
@@ -44,10 +62,7 @@ def register(cloud: Cloud, call: Call) -> dict[str, Any] | None:
             cloud.scaling.add(target)
         target.low, target.high = low, high
         target.suspended = wish.get("SuspendedState", target.suspended)
-        if key.dimension == INSTANCES and endpoint.status == "InService":
-            count = min(max(variant["CurrentInstanceCount"], low), high)
-            variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = count
-    return {"ScalableTargetARN": target.arn}
+    return target
 
 
 def check_limits(low: int | None, high: int | None) -> None:
@@ -105,7 +120,8 @@ def describe(cloud: Cloud, call: Call) -> dict[str, Any] | None:
             },
         }
         for t in cloud.scaling.of_region(call.region)
-        if wish.get("ScalableDimension") in (None, t.key.dimension)
+        if t.key.namespace == wish["ServiceNamespace"]
+        and wish.get("ScalableDimension") in (None, t.key.dimension)
         and (not wish.get("ResourceIds") or t.key.resource in wish["ResourceIds"])
     ]
     return page(found, "ScalableTargets", wish)

@@ -31,3 +31,13 @@ def write(region: str, group: str, stream: str, line: str) -> None:
         backend.ensure_log_stream(group, stream)
         event = {"timestamp": int(time.time() * 1000), "message": line or " "}
         backend.put_log_events(group, stream, [event])
+
+
+def write_all(region: str, group: str, stream: str, events: list[tuple[int, str]]) -> None:
+    """Append lines with their Unix times in milliseconds; group and stream are made when missing."""
+    with turn("logs"):
+        backend = _backend(region)
+        backend.ensure_log_group(group)
+        backend.ensure_log_stream(group, stream)
+        told = [{"timestamp": at, "message": line or " "} for at, line in events]
+        backend.put_log_events(group, stream, told)

@@ -20,8 +20,9 @@ def put(
     least: float,
     most: float,
     unit: str,
+    namespace: str = "AWS/SageMaker",
 ) -> None:
-    """Add a statistic set of SageMaker's namespace at the Unix time `at`."""
+    """Add a statistic set at the Unix time `at`."""
     from moto.cloudwatch.models import cloudwatch_backends
 
     datum: dict[str, Any] = {
@@ -33,4 +34,4 @@ def put(
         "Unit": unit,
     }
     with turn("monitoring"):
-        cloudwatch_backends[ACCOUNT][region].put_metric_data("AWS/SageMaker", [datum])
+        cloudwatch_backends[ACCOUNT][region].put_metric_data(namespace, [datum])

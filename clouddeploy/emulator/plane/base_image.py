@@ -61,10 +61,10 @@ def _dependencies(distribution: metadata.Distribution) -> Iterable[str]:
             yield canonical(requirement.name)
 
 
-def installed() -> tuple[Installed, ...]:
-    """The image's distributions and their dependencies, as found on this host, sorted by name."""
+def installed(names: Iterable[str] = DISTRIBUTIONS) -> tuple[Installed, ...]:
+    """Distributions and their dependencies, as found on this host, sorted by name."""
     found: dict[str, Installed] = {}
-    waiting = list(DISTRIBUTIONS)
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name in found:

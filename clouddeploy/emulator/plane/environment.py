@@ -127,9 +127,13 @@ def _link_files(distribution: Installed, entry: str, site: Path) -> None:
 
 @functools.lru_cache(maxsize=1)
 def base_environment() -> Environment:
-    """The environment that equals the base image as far as this host allows."""
-    distributions = installed()
+    """The environment that equals SageMaker's image as far as this host allows."""
+    return environment_of(IMAGE, installed())
+
+
+def environment_of(image: str, distributions: tuple[Installed, ...]) -> Environment:
+    """The environment of this interpreter and `distributions`, made when it isn't there yet."""
     key = digest(
-        [IMAGE, sys.base_prefix, sys.version, *(f"{d.name}=={d.version} {d.root}" for d in distributions)]
+        [image, sys.base_prefix, sys.version, *(f"{d.name}=={d.version} {d.root}" for d in distributions)]
     )
     return Environment(key, cached(key, lambda folder: link(distributions, folder)), distributions)

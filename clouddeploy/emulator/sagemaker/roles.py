@@ -42,27 +42,34 @@ class Roles:
         Raises:
             Refused: it doesn't exist, doesn't trust SageMaker, or is too young.
         """
+        role = self.usable(arn, settings, PRINCIPAL)
+        if role is None:
+            raise Refused(CANNOT_ASSUME.format(arn=arn))
+        return role
+
+    def usable(self, arn: str, settings: Settings, principal: str) -> roles.Role | None:
+        """The role, if a service's `principal` may assume it by now."""
         role = roles.find(arn)
-        if role is not None and _trusts(role.trust):
+        if role is not None and _trusts(role.trust, principal):
             young = time.time() - role.created < settings.role_ready_after_s
             early = self._refused[role.identity] < settings.role_ready_after_calls
             if not young and not early:
                 return role
             self._refused[role.identity] += 1
-        raise Refused(CANNOT_ASSUME.format(arn=arn))
+        return None
 
     def clear(self) -> None:
         """Forget every role."""
         self._refused.clear()
 
 
-def _trusts(trust: dict[str, Any]) -> bool:
+def _trusts(trust: dict[str, Any], principal: str) -> bool:
     for statement in roles.as_list(trust.get("Statement")):
         actions = [str(a).lower() for a in roles.as_list(statement.get("Action"))]
-        principal = statement.get("Principal")
-        services = roles.as_list(principal.get("Service")) if isinstance(principal, dict) else [principal]
+        given = statement.get("Principal")
+        services = roles.as_list(given.get("Service")) if isinstance(given, dict) else [given]
         assume = any(a in ("sts:assumerole", "sts:*", "*") for a in actions)
-        if statement.get("Effect") == "Allow" and assume and (PRINCIPAL in services or "*" in services):
+        if statement.get("Effect") == "Allow" and assume and (principal in services or "*" in services):
             return True
     return False
 

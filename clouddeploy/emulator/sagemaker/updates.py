@@ -63,7 +63,7 @@ def _refuse_scaled_instance_change(cloud: Cloud, record: Endpoint, config: Recor
     for variant in record.config.request["ProductionVariants"]:
         name = variant["VariantName"]
         resource = f"endpoint/{record.name}/variant/{name}"
-        if cloud.scaling.find(Key(record.region, resource, INSTANCES)) is None:
+        if cloud.scaling.find(Key(record.region, resource, INSTANCES, "sagemaker")) is None:
             continue
         if then.get(name, {}).get("InstanceType") != variant.get("InstanceType"):
             raise Refused(

@@ -21,13 +21,17 @@ S3 = {
     "PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
     "UploadPart": ("s3:PutObject",),
 }
-PASSES_ROLE = frozenset({"CreateModel"})
+OTHERWISE = {("lambda", "Invoke"): ("lambda:InvokeFunction",)}
+"""Operations whose action has another name."""
+PASSES_ROLE = frozenset({"CreateModel", "CreateFunction", "UpdateFunctionConfiguration"})
 
 
 def iam_actions(service: str, operation: str) -> tuple[str, ...]:
     """The actions that a principal must be allowed for one call, such as ``("sagemaker:CreateModel",)``."""
     if service == "s3":
         return S3.get(operation, (f"s3:{operation}",))
+    if (service, operation) in OTHERWISE:
+        return OTHERWISE[service, operation]
     if operation == "GetCallerIdentity":
         return ()
     action = f"{PREFIX.get(service, service)}:{operation}"

@@ -39,6 +39,7 @@ class MetricAlarm:
         settings: parameters of ``PutMetricAlarm``, as in `SETTINGS`.
         tags: all its tags.
         needs: keys of what must exist before.
+        watches: what it watches, in its description.
     """
 
     aws: Aws
@@ -48,6 +49,7 @@ class MetricAlarm:
     settings: Mapping[str, Any]
     tags: Mapping[str, str]
     needs: tuple[str, ...] = ()
+    watches: str = "deployment"
     kind: ClassVar[str] = "alarm"
     immutable: ClassVar[frozenset[str]] = frozenset()
 
@@ -64,7 +66,7 @@ class MetricAlarm:
     @property
     def description(self) -> str:
         """The mark by which it is known as ours."""
-        return describe(self.deployment)
+        return describe(self.deployment, self.watches)
 
     def desired(self) -> State:
         """Its settings."""
@@ -111,6 +113,6 @@ class MetricAlarm:
         self.aws.find("cloudwatch", "DeleteAlarms", {"ResourceNotFound"}, AlarmNames=[self.name])
 
 
-def describe(deployment: str) -> str:
-    """The description of an alarm of `deployment`."""
-    return f"clouddeploy: watches deployment {deployment}"
+def describe(deployment: str, watches: str = "deployment") -> str:
+    """The description of an alarm of `deployment`; `watches` tells targets apart."""
+    return f"clouddeploy: watches {watches} {deployment}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from clouddeploy.engine.waiting import pause
 from clouddeploy.errors import CloudDeployError
 from clouddeploy.providers.aws import faults
+from clouddeploy.providers.aws.options import AwsOptions
 from clouddeploy.providers.aws.transport import BotoTransport, Transport
 
 __all__ = ["Aws", "BotoTransport", "Transport"]
@@ -34,13 +35,10 @@ class Aws:
     """AWS as one callable. Constructing it reads no credentials and makes no call.
 
     Args:
-        region: such as ``"eu-west-1"``; None takes boto3's (environment, profile).
-        profile: section of the AWS config files.
-        endpoint_url: where the API answers instead of AWS, such as the embedded cloud.
-        access_key_id, secret_access_key, session_token: credentials; None takes boto3's chain.
         transport: makes the calls instead of boto3 (recorders, fault injectors, tests).
         retry_delay_s: the first pause's upper bound in seconds, doubled each time; 0 in tests.
         attempts: how often one call is tried at most.
+        options: region, credentials and endpoint; see `AwsOptions`.
 
     Attributes:
         transport: what makes each attempt; may be wrapped after construction.
@@ -49,24 +47,12 @@ class Aws:
     def __init__(
         self,
         *,
-        region: str | None = None,
-        profile: str | None = None,
-        endpoint_url: str | None = None,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-        session_token: str | None = None,
         transport: Transport | None = None,
         retry_delay_s: float = FIRST_DELAY_S,
         attempts: int = ATTEMPTS,
+        **options: Unpack[AwsOptions],
     ) -> None:
-        self._boto = BotoTransport(
-            region=region,
-            profile=profile,
-            endpoint_url=endpoint_url,
-            access_key_id=access_key_id,
-            secret_access_key=secret_access_key,
-            session_token=session_token,
-        )
+        self._boto = BotoTransport(**options)
         self.transport: Transport = transport or self._boto
         self._retry_delay_s = retry_delay_s
         self._attempts = attempts

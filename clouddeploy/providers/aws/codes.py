@@ -69,6 +69,8 @@ QUOTA = frozenset(
         "LimitExceededException",
         "ServiceQuotaExceededException",
         "TooManyBuckets",
+        "CodeStorageExceededException",
+        "AliasLimitExceededException",
     ]
 )
 LOST_CONNECTION = frozenset(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clouddeploy.errors import SpecError
+from clouddeploy.spec import suggest
 
 MONTHS = {
     m: i
@@ -100,3 +101,23 @@ def _weekdays(values: list[int]) -> str:
     if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
         return f"{DAY_NAMES[values[0]]}-{DAY_NAMES[values[-1]]}"
     return ",".join(DAY_NAMES[v] for v in values)
+
+
+def check_timezone(name: str) -> None:
+    """See that `name` is a time zone, as far as this machine knows them.
+
+    Raises:
+        SpecError: it isn't.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        known = available_timezones()
+        if known:  # else this machine has no such database, and AWS will tell
+            raise SpecError(
+                f"Schedule.timezone is {name!r}{suggest(name, known)}",
+                why="allowed: names of the IANA time zone database",
+                fix="write for example 'Europe/Dublin'",
+            ) from error

@@ -173,7 +173,7 @@ class S3Lock:
     def _refuse_held(self, found: Holder | None) -> None:
         if found is None or not found.holds(datetime.now(UTC)):
             return
-        name = self._survey.prefix.rstrip("/")
+        name = self._survey.name
         raise DeploymentLocked(
             f"{name!r} is being deployed by {found.owner} (process {found.pid}) since {found.since}",
             why=f"one deploy of a name at a time; this lock ends at {found.expires} unless it is renewed",

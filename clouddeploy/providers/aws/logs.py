@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,16 +42,21 @@ def last_lines(aws: Aws, group: str, *, limit: int = 20, since_s: float = 3600.0
 
 @dataclass(frozen=True)
 class LogGroup:
-    """The log group that a cloud service made by itself; here only to be removed.
+    """A log group: one that a cloud service made by itself and that is only removed, or our own.
 
     Args:
         aws: the seam.
         name: such as ``/aws/sagemaker/Endpoints/digits``.
+        needs: keys of what must exist before.
+        retention_days: how long lines are kept (PutRetentionPolicy); None means for ever.
+        tags: all its tags, written when it is made.
     """
 
     aws: Aws
     name: str
     needs: tuple[str, ...] = ()
+    retention_days: int | None = None
+    tags: Mapping[str, str] | None = None
     kind: ClassVar[str] = "log group"
     immutable: ClassVar[frozenset[str]] = frozenset()
 
@@ -66,20 +71,30 @@ class LogGroup:
         return f"aws logs delete-log-group --log-group-name {self.name}"
 
     def desired(self) -> State:
-        """The name is all there is."""
-        return {"name": self.name}
+        """How long lines are kept."""
+        return {"retention_days": self.retention_days}
 
     def read(self) -> State | None:
-        """Whether it exists."""
+        """As it is. Looked at even when nothing of the deployment exists: an older one may hold lines."""
         found = self.aws.pages("logs", "DescribeLogGroups", "logGroups", logGroupNamePrefix=self.name)
-        return {"name": self.name} if any(g["logGroupName"] == self.name for g in found) else None
+        group = next((g for g in found if g["logGroupName"] == self.name), None)
+        return None if group is None else {"retention_days": group.get("retentionInDays")}
 
     def create(self, wish: State) -> None:
         """Make it; that it is there already is success."""
-        self.aws.find("logs", "CreateLogGroup", {"ResourceAlreadyExistsException"}, logGroupName=self.name)
+        more = {"tags": dict(self.tags)} if self.tags else {}
+        exists = {"ResourceAlreadyExistsException"}
+        self.aws.find("logs", "CreateLogGroup", exists, logGroupName=self.name, **more)
+        if wish["retention_days"] is not None:
+            self.update({}, wish)
 
     def update(self, actual: State, wish: State) -> None:
-        """Nothing of it changes."""
+        """Set how long lines are kept."""
+        days = wish["retention_days"]
+        if days is None:
+            self.aws.find("logs", "DeleteRetentionPolicy", MISSING, logGroupName=self.name)
+        else:
+            self.aws("logs", "PutRetentionPolicy", logGroupName=self.name, retentionInDays=days)
 
     def delete(self) -> None:
         """Remove it."""

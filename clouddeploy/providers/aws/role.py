@@ -21,27 +21,30 @@ NAME_LIMIT = 64
 MISSING = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 
 
-def role_name(region: str, name: str) -> str:
-    """``clouddeploy-<region>-<name>``, cut and made unique by a hash where that is too long."""
-    whole = f"clouddeploy-{region}-{name}"
+def role_name(region: str, name: str, ending: str = "") -> str:
+    """``clouddeploy-<region>-<name><ending>``, cut and made unique by a hash where that is too long."""
+    whole = f"clouddeploy-{region}-{name}{ending}"
     if len(whole) <= NAME_LIMIT:
         return whole
     return f"{whole[: NAME_LIMIT - 9]}-{digest_of(whole)[:8]}"
 
 
-def trust_policy(service: str, account: str) -> dict[str, Any]:
-    """Lets `service` use the role, for this account's resources only (IAM, "The confused deputy problem")."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": service},
-                "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-            }
-        ],
+def trust_policy(service: str, account: str = "") -> dict[str, Any]:
+    """Lets `service` use the role.
+
+    Args:
+        service: its principal.
+        account: only for this account's resources (IAM, "The confused deputy problem"); empty for a
+            service that doesn't tell for whom it asks.
+    """
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
     }
+    if account:
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": account}}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Survey:
     Args:
         aws: the seam.
         bucket: the bucket's name.
-        name: the deployment's name; its objects lie under ``<name>/``.
+        name: the deployment's name.
+        prefix: where its objects lie, with the closing slash; empty means ``<name>/``.
         owner: the account that must own the bucket; empty for a bucket that the user named.
 
     Attributes:
@@ -37,10 +38,11 @@ class Survey:
         locked: the lock's object is in the bucket and held by us.
     """
 
-    def __init__(self, aws: Aws, bucket: str, name: str, *, owner: str = "") -> None:
+    def __init__(self, aws: Aws, bucket: str, name: str, *, prefix: str = "", owner: str = "") -> None:
         self.aws = aws
         self.bucket = bucket
-        self.prefix = f"{name}/"
+        self.name = name
+        self.prefix = prefix or f"{name}/"
         self.owner = {"ExpectedBucketOwner": owner} if owner else {}
         self._making = threading.Lock()
         self._listing: dict[str, Found] | None = None

@@ -10,13 +10,17 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
+
+from clouddeploy.providers.aws.options import AwsOptions, refuse_unknown
 
 Transport = Callable[[str, str, Mapping[str, Any]], Any]
 """(service, operation in the API's spelling, parameters) -> the answer; raises as boto3 does."""
 
 CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 75
+READ_TIMEOUT_S = {"lambda": 915}
+"""Above the 900 seconds that a Lambda invocation may take (Lambda Developer Guide, "Lambda quotas")."""
+USUAL_READ_TIMEOUT_S = 75
 """Above the 60 seconds that a SageMaker invocation may take (InvokeEndpoint, API reference)."""
 POOL_SIZE = 32
 
@@ -33,24 +37,16 @@ class BotoTransport:
     Constructing it imports nothing, reads no credentials and makes no call.
     """
 
-    def __init__(
-        self,
-        *,
-        region: str | None = None,
-        profile: str | None = None,
-        endpoint_url: str | None = None,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-        session_token: str | None = None,
-    ) -> None:
+    def __init__(self, **options: Unpack[AwsOptions]) -> None:
+        refuse_unknown(options)
         self._session_options: dict[str, Any] = {
-            "region_name": region,
-            "profile_name": profile,
-            "aws_access_key_id": access_key_id,
-            "aws_secret_access_key": secret_access_key,
-            "aws_session_token": session_token,
+            "region_name": options.get("region"),
+            "profile_name": options.get("profile"),
+            "aws_access_key_id": options.get("access_key_id"),
+            "aws_secret_access_key": options.get("secret_access_key"),
+            "aws_session_token": options.get("session_token"),
         }
-        self._endpoint_url = endpoint_url
+        self._endpoint_url = options.get("endpoint_url")
         self._making = threading.Lock()
         self._session: Any = None
         self._clients: dict[str, Any] = {}
@@ -114,7 +110,7 @@ class BotoTransport:
         config = Config(
             retries={"total_max_attempts": 1},
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S.get(service, USUAL_READ_TIMEOUT_S),
             max_pool_connections=POOL_SIZE,
             tcp_keepalive=True,
             user_agent_extra="clouddeploy",

@@ -22,7 +22,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from clouddeploy.engine.waiting import check_cancelled
 from clouddeploy.errors import CloudError
@@ -32,6 +32,17 @@ from clouddeploy.providers.aws.multipart import NO_BUCKET, Item, Progress, Seam,
 ARCHIVE = "model.tar.gz"
 MISSING_OBJECT = frozenset({"404", "NoSuchKey", "NotFound"}) | NO_BUCKET
 DELETE_BATCH = 1000  # DeleteObjects takes so many keys (S3 API reference)
+
+
+class Written(Protocol):
+    """An artifact that is one file."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of what it holds; known before it is written."""
+
+    def write(self, out: Path, *, report: Report | None = None) -> Path:
+        """Write the file to `out`."""
 
 
 def marker(prefix: str, form: Form) -> str:
@@ -81,15 +92,36 @@ def upload(
         if artifact.form == "prefix":
             _send_files(sender, prefix, artifact, report)
             return
-        folder = tempfile.TemporaryDirectory(prefix="clouddeploy-")
-        with folder as place, _built(artifact, Path(place) / ARCHIVE, building) as archive:
-            if os.name == "posix":
-                folder.cleanup()  # the open file lasts, and a process killed while sending leaves nothing
-            item = Item(prefix + ARCHIVE, os.fstat(archive.fileno()).st_size, archive)
-            sender.send([item], Progress(report, item.size))
+        _send_archive(sender, prefix + ARCHIVE, artifact, report, building)
 
 
-def _built(artifact: Artifact, path: Path, building: Report | None) -> BinaryIO:
+def send_file(
+    aws: Seam,
+    bucket: str,
+    key: str,
+    artifact: Written,
+    *,
+    report: Report | None = None,
+    building: Report | None = None,
+    threads: int = 4,
+) -> None:
+    """Write `artifact` and send it as the one object `key`; arguments and errors as for `upload`."""
+    with Sender(aws, bucket, threads=threads) as sender:
+        _send_archive(sender, key, artifact, report, building)
+
+
+def _send_archive(
+    sender: Sender, key: str, artifact: Written, report: Report | None, building: Report | None
+) -> None:
+    folder = tempfile.TemporaryDirectory(prefix="clouddeploy-")
+    with folder as place, _built(artifact, Path(place) / key.rpartition("/")[2], building) as archive:
+        if os.name == "posix":
+            folder.cleanup()  # the open file lasts, and a process killed while sending leaves nothing
+        item = Item(key, os.fstat(archive.fileno()).st_size, archive)
+        sender.send([item], Progress(report, item.size))
+
+
+def _built(artifact: Written, path: Path, building: Report | None) -> BinaryIO:
     return open(artifact.write(path, report=_cancellable(building)), "rb", buffering=0)
 
 

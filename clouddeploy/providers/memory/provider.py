@@ -24,7 +24,7 @@ from clouddeploy.providers.memory.resources import (
     Scaling,
     existing,
 )
-from clouddeploy.spec import Compression, Deployment, Phase, Reply, Status, Summary, digest_of
+from clouddeploy.spec import Architecture, Compression, Deployment, Phase, Reply, Status, Summary, digest_of
 
 if TYPE_CHECKING:
     from clouddeploy.model import Model
@@ -165,7 +165,9 @@ class Memory:
                 phase = PHASES[row["status"]]
                 yield Summary(row["tags"][DEPLOYMENT], self.target, phase, row["state"]["release"])
 
-    def package(self, model: Model, out: Path, *, compression: Compression) -> Path:
+    def package(
+        self, model: Model, out: Path, *, compression: Compression, architecture: Architecture = "x86_64"
+    ) -> Path:
         """Write the artifact to `out`."""
         from clouddeploy.packaging import sagemaker_artifact
 

@@ -212,7 +212,7 @@ def _scaling(deployment: Deployment) -> Iterator[Finding]:
             )
     for schedule in wish.schedules:
         cron.to_aws(schedule.cron)
-        _check_timezone(schedule.timezone)
+        cron.check_timezone(schedule.timezone)
     if is_serverless(deployment):
         yield from _serverless_scaling(deployment)
         return
@@ -244,18 +244,3 @@ def _serverless_scaling(deployment: Deployment) -> Iterator[Finding]:
             "serverless inference scales by itself, up to compute.max_concurrency",
             "leave it out, or name an instance",
         )
-
-
-def _check_timezone(name: str) -> None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        known = available_timezones()
-        if known:  # else this machine has no such database, and AWS will tell
-            raise SpecError(
-                f"Schedule.timezone is {name!r}{suggest(name, known)}",
-                why="allowed: names of the IANA time zone database",
-                fix="write for example 'Europe/Dublin'",
-            ) from error

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from clouddeploy.engine.resource import State
-from clouddeploy.engine.waiting import wait_until
-from clouddeploy.errors import CloudDeployError, CloudError, CredentialsError, Timeout
+from clouddeploy.errors import CloudError
+from clouddeploy.providers.aws import assuming as roles
 from clouddeploy.providers.aws import tags
 from clouddeploy.providers.aws.faults import matches
 from clouddeploy.providers.sagemaker.site import EXISTS, NO_MODEL, Site, tags_of
 
 T = TypeVar("T")
-ROLE_TIMEOUT_S = 60.0
-"""A new role takes effect some seconds later everywhere (IAM User Guide, "Changes that I make are not
-always immediately visible")."""
+SERVICE = "sagemaker.amazonaws.com"
 NOT_ASSUMABLE = ("could not assume role",)
 NEW_ROLE = (*NOT_ASSUMABLE, "sts:assumerole")
 """A role that was just made may also be told of as one that can't read the model data."""
@@ -148,28 +146,5 @@ def assuming(call: Callable[[], T], role: str, *, made: bool) -> T:
     Raises:
         CredentialsError: it still can't.
     """
-    last: list[CloudDeployError] = []
     texts = NEW_ROLE if made else NOT_ASSUMABLE
-
-    def attempt() -> tuple[T] | None:
-        try:
-            return (call(),)
-        except CloudDeployError as error:
-            message = f"{error.what} {error.why}".lower()
-            if not any(text in message for text in texts):
-                raise
-            last.append(error)
-            return None
-
-    try:
-        return wait_until(
-            attempt, what=f"role {role} to be assumable", timeout_s=ROLE_TIMEOUT_S, first_s=1.0
-        )[0]
-    except Timeout as error:
-        if not last:
-            raise
-        raise CredentialsError(
-            f"SageMaker can't assume the role {role}",
-            why=last[-1].why,
-            fix="let the role's trust policy allow sts:AssumeRole to sagemaker.amazonaws.com",
-        ) from error
+    return roles.assuming(call, role, texts=texts, product="SageMaker", service=SERVICE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clouddeploy.providers.aws import operations
 from clouddeploy.providers.aws.actions import iam_actions
 from clouddeploy.providers.sagemaker.images import registry_arn
 from clouddeploy.providers.sagemaker.names import log_group
@@ -11,38 +12,8 @@ from clouddeploy.providers.sagemaker.site import Site
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "sts": ("GetCallerIdentity",),
-    "s3": (
-        "CreateBucket",
-        "PutBucketTagging",
-        "HeadBucket",
-        "DeleteBucket",
-        "ListObjectsV2",
-        "ListMultipartUploads",
-        "ListParts",
-        "HeadObject",
-        "GetObject",
-        "PutObject",
-        "DeleteObject",
-        "DeleteObjects",
-        "CreateMultipartUpload",
-        "UploadPart",
-        "CompleteMultipartUpload",
-        "AbortMultipartUpload",
-    ),
-    "iam": (
-        "GetRole",
-        "CreateRole",
-        "DeleteRole",
-        "UpdateAssumeRolePolicy",
-        "TagRole",
-        "UntagRole",
-        "GetRolePolicy",
-        "PutRolePolicy",
-        "DeleteRolePolicy",
-        "ListRolePolicies",
-        "ListAttachedRolePolicies",
-        "DetachRolePolicy",
-    ),
+    "s3": operations.STORAGE,
+    "iam": operations.ROLES,
     "sagemaker": (
         "CreateModel",
         "DescribeModel",
@@ -62,18 +33,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "DeleteTags",
     ),
     "sagemaker-runtime": ("InvokeEndpoint",),
-    "application-autoscaling": (
-        "RegisterScalableTarget",
-        "DescribeScalableTargets",
-        "DeregisterScalableTarget",
-        "PutScalingPolicy",
-        "DescribeScalingPolicies",
-        "DeleteScalingPolicy",
-        "PutScheduledAction",
-        "DescribeScheduledActions",
-        "DeleteScheduledAction",
-    ),
-    "cloudwatch": ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms", "GetMetricData"),
+    "application-autoscaling": operations.SCALING,
+    "cloudwatch": operations.ALARMS,
     "logs": ("FilterLogEvents", "DescribeLogGroups", "DeleteLogGroup"),
 }
 """Every API operation that this provider makes."""

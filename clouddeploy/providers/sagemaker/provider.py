@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from clouddeploy.engine.finding import Cost, Finding
 from clouddeploy.errors import NotFound
@@ -13,6 +13,7 @@ from clouddeploy.providers import Graph
 from clouddeploy.providers.aws import logs, tags
 from clouddeploy.providers.aws.client import Aws, Transport
 from clouddeploy.providers.aws.lock import S3Lock
+from clouddeploy.providers.aws.options import AwsOptions
 from clouddeploy.providers.sagemaker import interop, names, serving
 from clouddeploy.providers.sagemaker.check import check
 from clouddeploy.providers.sagemaker.compiler import compile_deployment
@@ -23,7 +24,7 @@ from clouddeploy.providers.sagemaker.restoring import restored
 from clouddeploy.providers.sagemaker.runtime import pins
 from clouddeploy.providers.sagemaker.site import Site, find_site, tags_of
 from clouddeploy.providers.sagemaker.stale import everything, left_over
-from clouddeploy.spec import Compression, Deployment, Reply, Status, Summary
+from clouddeploy.spec import Architecture, Compression, Deployment, Reply, Status, Summary
 
 POLL_S = 5.0
 TIMEOUT_S = 3600.0
@@ -34,15 +35,13 @@ class SageMaker:
     """Deploys to Amazon SageMaker. Constructing it makes no call and reads no credentials.
 
     Args:
-        region: such as ``"eu-west-1"``; None takes boto3's.
-        profile: section of the AWS config files.
-        endpoint_url: where the APIs answer instead of AWS, such as the embedded cloud.
-        access_key_id, secret_access_key, session_token: credentials; None takes boto3's chain.
         bucket: an existing bucket for the artifacts; None makes one for account and region.
         image: URI of an inference image, instead of AWS's PyTorch image.
         transport: makes the calls instead of boto3.
         poll_s: seconds between the first two looks at what takes time.
         retry_delay_s: upper bound of the first pause before a call is tried again.
+        options: region, profile, endpoint_url, access_key_id, secret_access_key, session_token; what is
+            left out is boto3's (see `AwsOptions`).
     """
 
     target: ClassVar[str] = "sagemaker"
@@ -50,25 +49,15 @@ class SageMaker:
     def __init__(
         self,
         *,
-        region: str | None = None,
-        profile: str | None = None,
-        endpoint_url: str | None = None,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-        session_token: str | None = None,
         bucket: str | None = None,
         image: str | None = None,
         transport: Transport | None = None,
         poll_s: float = POLL_S,
         retry_delay_s: float | None = None,
+        **options: Unpack[AwsOptions],
     ) -> None:
         self.aws = Aws(
-            region=region,
-            profile=profile,
-            endpoint_url=endpoint_url,
-            access_key_id=access_key_id,
-            secret_access_key=secret_access_key,
-            session_token=session_token,
+            **options,
             transport=transport,
             # Where looks follow each other at once, as in tests, attempts do, too.
             retry_delay_s=min(0.3, poll_s) if retry_delay_s is None else retry_delay_s,
@@ -168,7 +157,9 @@ class SageMaker:
                 created = entry["CreationTime"].isoformat() if entry.get("CreationTime") else ""
                 yield Summary(name, self.target, phase, carried.get(tags.RELEASE, ""), created)
 
-    def package(self, model: Model, out: Path, *, compression: Compression) -> Path:
+    def package(
+        self, model: Model, out: Path, *, compression: Compression, architecture: Architecture = "x86_64"
+    ) -> Path:
         """Write ``model.tar.gz``, or the folder of the uncompressed form, to `out`."""
         from clouddeploy.packaging import sagemaker_artifact
 

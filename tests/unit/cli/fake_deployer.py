@@ -111,7 +111,7 @@ class FakeCloud:
     def rollback(self, name: str, release: str | None, *, on_event: Callable[[Event], None]) -> None:
         self.there[name] = release or "before"
 
-    def package(self, model: Any, out: Path, *, compression: str) -> Path:
+    def package(self, model: Any, out: Path, *, compression: str, architecture: str) -> Path:
         out.write_bytes(b"artifact")
         return out
 

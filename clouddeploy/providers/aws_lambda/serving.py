@@ -1,0 +1,78 @@
+"""How what runs stands, and its figures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from clouddeploy.providers.aws.client import Aws
+from clouddeploy.providers.aws_lambda import names
+from clouddeploy.providers.aws_lambda.scaling import dimensions
+from clouddeploy.providers.aws_lambda.site import MISSING
+from clouddeploy.spec import Phase, Status
+
+PHASES: Mapping[str, Phase] = {
+    "Pending": "creating",
+    "Active": "ready",
+    "Inactive": "ready",
+    "ActiveNonInvocable": "updating",
+    "Failed": "failed",
+    "Deleting": "deleting",
+}
+"""``Inactive`` functions were idle for long, and come back with the next request ("Lambda function
+states")."""
+QUERIES = {
+    "requests": ("Invocations", "Sum"),
+    "errors_5xx": ("Errors", "Sum"),
+    "latency_sum": ("Duration", "Sum"),
+    "latency_count": ("Duration", "SampleCount"),
+}
+
+
+def status_of(aws: Aws, name: str) -> Status:
+    """How the function `name` stands: the version that its alias points to."""
+    found = aws.find("lambda", "GetFunctionConfiguration", MISSING, FunctionName=name, Qualifier=names.ALIAS)
+    if found is not None:
+        release, _ = names.parts_of(found.get("Description", ""))
+        state = str(found.get("State", "Active"))
+        return Status(PHASES.get(state, "updating"), state, release, found.get("StateReason") or "")
+    there = aws.find("lambda", "GetFunctionConfiguration", MISSING, FunctionName=name)
+    if there is None:
+        return Status("missing", "")
+    reason = f"no alias {names.ALIAS!r} points to a version yet"
+    return Status("creating", str(there.get("State", "")), reason=there.get("StateReason") or reason)
+
+
+def metrics(aws: Aws, name: str, *, since_s: float) -> Mapping[str, float]:
+    """Figures of the past `since_s` seconds; without a request there is no ``latency_ms``.
+
+    ``errors_4xx`` isn't among them: Lambda doesn't count requests that the function refused.
+    """
+    period_s = max(60, math.ceil(since_s / 60) * 60)
+    now = time.time()
+    queries = [
+        {
+            "Id": key,
+            "MetricStat": {
+                "Metric": {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": dimensions(name)},
+                "Period": period_s,
+                "Stat": statistic,
+            },
+        }
+        for key, (metric, statistic) in QUERIES.items()
+    ]
+    totals = dict.fromkeys(QUERIES, 0.0)
+    found = aws.pages(
+        "cloudwatch",
+        "GetMetricData",
+        "MetricDataResults",
+        MetricDataQueries=queries,
+        StartTime=datetime.fromtimestamp(now - since_s, UTC),
+        EndTime=datetime.fromtimestamp(now, UTC),
+    )
+    for result in found:
+        totals[result["Id"]] += sum(result.get("Values", ()))
+    count, total_ms = totals.pop("latency_count"), totals.pop("latency_sum")
+    return {**totals, "latency_ms": total_ms / count} if count else totals

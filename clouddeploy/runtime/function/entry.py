@@ -1,0 +1,243 @@
+"""One function: an event of any known shape in, what its sender expects out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clouddeploy.runtime.decode import JSON
+from clouddeploy.runtime.errors import WireError
+from clouddeploy.runtime.function import batch_event, cors, http_event, journal, limits
+from clouddeploy.runtime.function.batch_event import Record
+from clouddeploy.runtime.function.guarded import GuardedService
+from clouddeploy.runtime.function.http_event import HttpRequest
+from clouddeploy.runtime.function.journal import Journal
+from clouddeploy.runtime.function.settings import Settings
+from clouddeploy.runtime.service import Answer
+
+SHAPES = (
+    "an HTTP request (API Gateway REST or HTTP API, function URL, load balancer)",
+    "a batch of SQS, Kinesis or DynamoDB streams (Records)",
+    "a scheduled event (source aws.events), which keeps the function warm",
+    '{"inputs": [...]} or {"input": ...}',
+    '{"body": text, "content_type": ..., "accept": ..., "isBase64Encoded": ...}',
+)
+_WARMERS = ("aws.events", "aws.scheduler", "serverless-plugin-warmup")
+_ALIVE = ("ping", "health")
+_ALLOW = "POST, GET, HEAD, OPTIONS"
+
+
+class UnknownEvent(ValueError):
+    """An event that nothing can be answered to; it names the shapes that are known.
+
+    Raised rather than answered: a sender that does not wait is served by Lambda's own retries and its
+    destination for failures, which both need the invocation to fail.
+    """
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """An answer and what the log should say of it."""
+
+    answer: Answer
+    facts: Mapping[str, Any]
+
+
+class Function:
+    """A model behind the events of Lambda; call it as a handler.
+
+    Args:
+        service: the loaded model.
+        settings: how to answer.
+        log: where to write a line for each request.
+    """
+
+    def __init__(self, service: GuardedService, settings: Settings, log: Journal) -> None:
+        self._service = service
+        self._settings = settings
+        self._log = log
+
+    def __call__(self, event: Any, context: Any = None) -> Any:
+        """The answer to `event`, which ``json.dumps`` takes.
+
+        Raises:
+            UnknownEvent: it has no known shape.
+            Stuck: an earlier prediction never ended; the process should end.
+        """
+        request_id = str(getattr(context, "aws_request_id", "") or "")
+        self._service.remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
+        if not isinstance(event, dict):
+            raise self._unknown(event, request_id)
+        if http_event.is_http(event):
+            found = self._http(event, request_id)
+        elif batch_event.is_batch(event):
+            found = self._batch(event, request_id)
+        elif "body" in event:
+            found = self._enveloped(event, request_id)
+        elif "inputs" in event or "input" in event:
+            found = self._direct(event, request_id)
+        elif event.get("source") in _WARMERS:
+            self._log.request(request_id, 200, 0.0, kind="warm-up", batch=0)
+            found = {"status": "ok"}
+        else:
+            raise self._unknown(event, request_id)
+        if self._service.stuck is not None:
+            raise self._service.stuck
+        return found
+
+    def _http(self, event: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+        started = time.perf_counter()
+        request: HttpRequest | None = None
+        try:
+            request = http_event.parse(event)
+            reply = self._routed(request, request_id)
+        except WireError as error:
+            reply = self._refused(error, request_id)
+        origin = request.headers.get("origin", "") if request else ""
+        more = cors.allowed(self._settings.cors_origins, origin)
+        return self._respond(reply, request_id, started, more, multi=bool(request and request.multi_value))
+
+    def _routed(self, request: HttpRequest, request_id: str) -> _Reply:
+        if request.method == "POST":
+            headers = request.headers
+            return self._predict(
+                request.body, headers.get("content-type", ""), headers.get("accept", ""), request_id
+            )
+        if request.method == "OPTIONS" and self._settings.cors_origins:
+            origin = request.headers.get("origin", "")
+            return self._plain(204, b"", cors.preflight(self._settings.cors_origins, origin), request_id)
+        last = request.path.rstrip("/").rpartition("/")[2]  # an API's stage may stand before it
+        if request.method in ("GET", "HEAD") and last in _ALIVE:
+            return self._plain(200, b'{"status":"ok"}' if request.method == "GET" else b"", {}, request_id)
+        message = f"the method is {request.method[:20]} on {request.path[:80]}"
+        error = WireError(
+            "method_not_allowed", message, "POST the inputs; GET /ping tells whether it is alive"
+        )
+        return self._refused(error, request_id, {"allow": _ALLOW})
+
+    def _enveloped(self, event: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+        """A direct invocation with bytes of any media type, answered like an HTTP request's."""
+        started = time.perf_counter()
+        try:
+            headers = http_event.headers_of(event)
+            kind = event.get("content_type", headers.get("content-type", ""))
+            accept = event.get("accept", headers.get("accept", ""))
+            if not isinstance(kind, str) or not isinstance(accept, str):
+                raise WireError("bad_input", "content_type or accept is no text", f"send such as {JSON}")
+            reply = self._predict(http_event.body_of(event), kind, accept, request_id)
+        except WireError as error:
+            reply = self._refused(error, request_id)
+        return self._respond(reply, request_id, started, {})
+
+    def _direct(self, event: Mapping[str, Any], request_id: str) -> Any:
+        """The wire contract's JSON itself, parsed by awslambdaric, which writes out the answer too."""
+        started = time.perf_counter()
+        traces: list[str] = []
+        found, size = self._service.answer_object(event, request_id, lambda _: traces.append(journal.trace()))
+        try:
+            if not isinstance(found, WireError):
+                limits.check_object(found)
+        except WireError as error:
+            found = error
+        status, facts = 200, {"kind": "direct", "batch": size}
+        if isinstance(found, WireError):
+            status, found = found.status, json.loads(found.body())
+            facts |= found | ({"trace": traces[0]} if traces else {})
+        self._log.request(request_id, status, (time.perf_counter() - started) * 1e3, **facts)
+        return found
+
+    def _batch(self, event: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+        started = time.perf_counter()
+        try:
+            batch = batch_event.parse(event)
+        except ValueError as error:
+            raise self._unknown(event, request_id, f": {error}") from error
+        failed: list[str] = []
+        worst, examples, given_up = 200, 0, False
+        for record in batch.records:
+            if given_up or (failed and batch.ordered):
+                failed.append(record.id)
+                continue
+            answer = self._record(record, request_id)
+            examples += answer.size
+            if answer.status != 200:
+                failed.append(record.id)
+                worst = max(worst, answer.status)
+                given_up = answer.status == 503
+        again = failed[:1] if batch.checkpoint else failed
+        ms = (time.perf_counter() - started) * 1e3
+        facts = {"records": len(batch.records), "failed": len(failed), "batch": examples}
+        self._log.request(request_id, worst, ms, kind=batch.source, **facts)
+        return {"batchItemFailures": [{"itemIdentifier": name} for name in again]}
+
+    def _record(self, record: Record, request_id: str) -> Answer:
+        try:
+            read = record.read()
+            if read is None:
+                return Answer(200, b"", JSON)
+            reply = self._predict(read[0], read[1] or self._settings.record_type, "", request_id)
+        except WireError as error:
+            reply = self._refused(error, request_id)
+        if reply.answer.status != 200:
+            level = "ERROR" if reply.answer.status >= 500 else "WARN"
+            self._log.event(level, f"record {record.id} failed", request_id, **reply.facts)
+        return reply.answer
+
+    def _predict(self, body: bytes, content_type: str, accept: str, request_id: str) -> _Reply:
+        limits.check_body(body)
+        traces: list[str] = []
+        answer = self._service.answer(
+            body, content_type, accept, request_id, lambda _: traces.append(journal.trace())
+        )
+        facts: dict[str, Any] = {"batch": answer.size, "bytes_in": len(body), "bytes_out": len(answer.body)}
+        if answer.status >= 400:
+            facts["error"] = json.loads(answer.body)["error"]
+        if traces:
+            facts["trace"] = traces[0]
+        return _Reply(answer, facts)
+
+    def _refused(self, error: WireError, request_id: str, headers: Mapping[str, str] | None = None) -> _Reply:
+        reply = self._plain(error.status, error.body(), headers or {}, request_id)
+        facts = {"batch": 0, "error": {"code": error.code, "message": error.message, "fix": error.fix}}
+        return _Reply(reply.answer, facts)
+
+    def _plain(self, status: int, body: bytes, headers: Mapping[str, str], request_id: str) -> _Reply:
+        named = dict(headers)
+        if self._service.release:
+            named["x-clouddeploy-model"] = self._service.release
+        if request_id:
+            named["x-request-id"] = request_id
+        return _Reply(Answer(status, body, JSON, named), {"batch": 0})
+
+    def _respond(
+        self, reply: _Reply, request_id: str, started: float, more: Mapping[str, str], *, multi: bool = False
+    ) -> dict[str, Any]:
+        found = _proxied(reply.answer, more, multi=multi)
+        try:
+            limits.check_response(found, len(reply.answer.body))
+        except WireError as error:
+            reply = self._refused(error, request_id)
+            found = _proxied(reply.answer, more, multi=multi)
+        self._told(reply, request_id, started, "http")
+        return found
+
+    def _told(self, reply: _Reply, request_id: str, started: float, kind: str) -> None:
+        ms = (time.perf_counter() - started) * 1e3
+        self._log.request(request_id, reply.answer.status, ms, kind=kind, **reply.facts)
+
+    def _unknown(self, event: Any, request_id: str, why: str = "") -> UnknownEvent:
+        keys = ", ".join(repr(key[:40]) for key in list(event)[:8]) if isinstance(event, dict) else ""
+        seen = f"an object with the keys {keys or 'none'}" if isinstance(event, dict) else "no object"
+        message = f"the event is {seen}{why}; known are: {'; '.join(SHAPES)}"
+        self._log.event("ERROR", message, request_id)
+        return UnknownEvent(message)
+
+
+def _proxied(answer: Answer, more: Mapping[str, str], *, multi: bool) -> dict[str, Any]:
+    headers = {**answer.headers, **more}
+    if answer.status == 503:
+        headers["retry-after"] = "1"
+    return http_event.response(answer.status, answer.body, answer.content_type, headers, multi_value=multi)

@@ -1,0 +1,81 @@
+"""What a function writes to its log: a JSON object a line, metrics for CloudWatch in it.
+
+The keys ``timestamp``, ``level`` and ``requestId`` are those that Lambda's own log-level filter reads
+("Configuring JSON and plain text log formats"). The metrics are in the form that CloudWatch takes from
+logs ("Embedded metric format specification"), in the same line, so that a request stays one line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from functools import lru_cache
+from typing import Any
+
+NAMESPACE = "CLOUDDEPLOY"
+_TRACE_LIMIT = 32_768
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
+_METRICS = [
+    {"Name": "Latency", "Unit": "Milliseconds"},
+    {"Name": "Errors", "Unit": "Count"},
+    {"Name": "BatchSize", "Unit": "Count"},
+]
+
+
+class Journal:
+    """Writes the lines of one function.
+
+    Args:
+        function: its name, the metrics' only dimension.
+        metrics: whether requests carry metrics.
+    """
+
+    def __init__(self, function: str = "", *, metrics: bool = False) -> None:
+        self._function = function
+        self._metrics = metrics
+
+    def request(self, request_id: str, status: int, ms: float, **facts: Any) -> None:
+        """One request's line; ``batch`` in `facts` counts its examples."""
+        now = time.time()
+        level = "ERROR" if status >= 500 else "WARN" if status >= 400 else "INFO"
+        line = _head(now, level, request_id) | {"status": status, "ms": round(ms, 3)} | facts
+        if self._metrics:
+            line |= {
+                "_aws": {
+                    "Timestamp": int(now * 1000),
+                    "CloudWatchMetrics": [
+                        {"Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": _METRICS}
+                    ],
+                },
+                "FunctionName": self._function,
+                "Latency": line["ms"],
+                "Errors": int(status >= 500),
+                "BatchSize": facts.get("batch", 0),
+            }
+        _write(line)
+
+    def event(self, level: str, message: str, request_id: str = "", **facts: Any) -> None:
+        """A line about anything else."""
+        _write(_head(time.time(), level, request_id) | {"message": message} | facts)
+
+
+def trace() -> str:
+    """The exception being handled, its last part where it is long."""
+    return traceback.format_exc()[-_TRACE_LIMIT:]
+
+
+def _head(now: float, level: str, request_id: str) -> dict[str, Any]:
+    stamp = f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z"
+    return {"timestamp": stamp, "level": level, "requestId": request_id}
+
+
+@lru_cache(maxsize=1)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+
+
+def _write(line: dict[str, Any]) -> None:
+    sys.stdout.write(f"{_ENCODER.encode(line)}\n")
+    sys.stdout.flush()
