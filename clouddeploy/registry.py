@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clouddeploy.providers import Provider
 
 GROUP = "clouddeploy.providers"
-EXTRAS: Mapping[str, str] = {"sagemaker": "aws", "lambda": "aws"}
+EXTRAS: Mapping[str, str] = {"sagemaker": "aws", "lambda": "lambda"}
 """The extra that brings what a target of ours needs, where it needs more than the base install."""
 
 

@@ -148,7 +148,7 @@ def sagemaker() -> Iterator[AwsRig]:
 def aws_lambda() -> Iterator[AwsRig]:
     """Lambda with every status instant, for this machine's own Python and processor, without a network."""
     wish = {
-        "compute": Compute(memory_mb=512, architecture=_architecture()),
+        "compute": Compute(memory_mb=512, architecture=local_architecture()),
         "autoscaling": Autoscaling(
             min=1, max=3, utilization=0.7, schedules=(Schedule(cron="0 8 * * 1-5", min=2),)
         ),
@@ -179,5 +179,6 @@ def local_wheels(*names: str) -> Iterator[None]:
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _architecture() -> Architecture:
+def local_architecture() -> Architecture:
+    """This machine's processor, in our words."""
     return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
