@@ -8,12 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from clouddeploy.testing.wheelhouse import Wheelhouse
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CLOUDDEPLOY_STATE_DIR": str(tmp_path)}
-    command = [sys.executable, str(ROOT / "examples" / "digits" / "demo.py")]
+@pytest.mark.parametrize("target", ["sagemaker", "lambda"])
+def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path, target: str) -> None:
+    wheels = Wheelhouse(tmp_path / "wheels")
+    if target == "lambda":
+        # What the function's packages are called is all that counts: it runs with this machine's own.
+        for name in ("numpy", "onnxruntime", "flatbuffers", "protobuf", "packaging"):
+            wheels.repack(name, tag="py3-none-any")
+    env = {**os.environ, **wheels.env(), "PYTHONPATH": str(ROOT), "CLOUDDEPLOY_STATE_DIR": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "examples" / "digits" / "demo.py"), "--target", target]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=220)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing to do" in done.stdout
@@ -27,6 +37,7 @@ def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path) -> None:
         "models",
         "endpoint configs",
         "endpoints",
+        "functions",
         "scalable targets",
         "alarms",
     }
@@ -36,4 +47,4 @@ def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_make_demo_runs_it() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    assert re.search(r"^demo:.*\n\t.*examples/digits/demo\.py$", makefile, re.M)
+    assert re.search(r"^demo:.*\n\t.*examples/digits/demo\.py --target \$\(TARGET\)$", makefile, re.M)
