@@ -110,3 +110,23 @@ class Faulty:
         if self.fault is Fault.KILLED_AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
         raise _error(self.fault, service, operation)
+
+
+def losing_once(provider: Any, chosen: Callable[[str], bool]) -> set[str]:
+    """Make the first answer to each chosen operation of an AWS provider get lost.
+
+    Returns:
+        The operations whose answer was lost so far; it grows while the provider works.
+    """
+    lost: set[str] = set()
+    inner: Transport = provider.aws.transport
+
+    def losing(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        answer = inner(service, operation, params)
+        if chosen(operation) and operation not in lost:
+            lost.add(operation)
+            raise ConnectionResetError("the answer was lost")
+        return answer
+
+    provider.aws.transport = losing
+    return lost

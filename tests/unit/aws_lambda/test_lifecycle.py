@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from clouddeploy.deployer import Deployer
-from clouddeploy.errors import CredentialsError, DeployFailed, NameConflict, NotFound, SpecError
+from clouddeploy.errors import DeployFailed, NameConflict, NotFound, SpecError
 from clouddeploy.model import Model
 from clouddeploy.providers.aws.client import Aws
 from clouddeploy.providers.aws.role import trust_policy
@@ -292,84 +291,6 @@ def test_a_role_that_is_given_is_used_and_not_made(bench: Bench, model: Model, a
     assert [k for k in bench.inventory() if k.startswith("role/")] == ["role/mine"]
     bench.deployer().delete("digits")
     assert list(bench.inventory()) == ["role/mine"]
-
-
-CREATES = frozenset(SCRIPT) - {"GetCallerIdentity", "GetProvisionedConcurrencyConfig"}
-
-
-def losing_once(bench: Bench, deployer: Deployer, chosen: Callable[[str], bool]) -> set[str]:
-    """Make the first answer to each chosen operation get lost; what was lost so far."""
-    lost: set[str] = set()
-    provider: Any = deployer.provider
-    inner = provider.aws.transport
-
-    def losing(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        answer = inner(service, operation, params)
-        if chosen(operation) and operation not in lost:
-            lost.add(operation)
-            raise ConnectionResetError("the answer was lost")
-        return answer
-
-    provider.aws.transport = losing
-    return lost
-
-
-def test_a_lost_answer_to_every_create_is_no_failure(bench: Bench, model: Model) -> None:
-    deployer = bench.deployer(**OPTIONS)
-    lost = losing_once(bench, deployer, CREATES.__contains__)
-    endpoint = deployer.deploy(model, "digits", **EVERYTHING)
-    assert lost == CREATES
-    assert endpoint.status().phase == "ready"
-    assert not bench.deployer(**OPTIONS).plan(model, "digits", **EVERYTHING).changes
-
-
-def test_a_lost_answer_to_every_change_is_no_failure(bench: Bench, model: Model, newer: Model) -> None:
-    bench.deployer(**OPTIONS).deploy(model, "digits", **EVERYTHING)
-    deployer = bench.deployer(**OPTIONS)
-    lost = losing_once(bench, deployer, lambda o: o.startswith(("Update", "Publish", "Tag", "Delete")))
-    deployer.deploy(newer, "digits", **EVERYTHING)
-    assert lost >= {"UpdateFunctionCode", "UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"}
-    assert served(bench) == f"{newer.digest[:12]} 3.13 arm64"
-    assert [v["Version"] for v in bench.cloud.functions["digits"]["versions"]] == ["1", "2"]
-
-
-def test_a_lost_answer_to_every_delete_is_no_failure(bench: Bench, model: Model) -> None:
-    bench.deployer(**OPTIONS).deploy(model, "digits", **EVERYTHING)
-    deployer = bench.deployer()
-    losing_once(bench, deployer, lambda operation: operation.startswith(("Delete", "Deregister")))
-    deployer.delete("digits")
-    assert bench.inventory() == {}
-
-
-@pytest.mark.parametrize(
-    ("operation", "nth"),
-    [
-        ("TagResource", 1),
-        ("TagResource", 2),
-        ("UpdateFunctionCode", 1),
-        ("UpdateFunctionConfiguration", 1),
-        ("PublishVersion", 1),
-        ("UpdateAlias", 1),
-    ],
-)
-def test_an_update_broken_at_any_change_is_undone(
-    bench: Bench, model: Model, newer: Model, operation: str, nth: int
-) -> None:
-    bench.deployer().deploy(model, "digits", **WISH)
-    before, seen = bench.inventory(), []
-
-    def refusing(service: str, called: str, params: Mapping[str, Any]) -> None:
-        seen.append(called)
-        if called == operation and seen.count(called) == nth:
-            raise refusal("AccessDeniedException", "User: x is not authorized to perform: a:B")
-
-    with pytest.raises(DeployFailed) as caught:
-        bench.deployer(refusing).deploy(newer, "digits", **WISH)
-    assert isinstance(caught.value.__cause__, CredentialsError)
-    assert bench.inventory() == before
-    assert not bench.deployer().plan(model, "digits", **WISH).changes
-    bench.deployer().deploy(newer, "digits", **WISH)
-    assert served(bench) == f"{newer.digest[:12]} 3.13 arm64"
 
 
 def test_a_bucket_emptied_by_hand_heals(bench: Bench, model: Model, aws: Aws) -> None:

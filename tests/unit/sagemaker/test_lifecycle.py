@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clouddeploy.deployer import Deployer
 from clouddeploy.errors import CredentialsError, DeployFailed, NameConflict, NotFound
 from clouddeploy.model import Model
 from clouddeploy.providers.sagemaker import SageMaker
 from clouddeploy.providers.sagemaker.permissions import OPERATIONS
 from clouddeploy.spec import Access, Autoscaling, Compute, Schedule
+from clouddeploy.testing.faults import losing_once
 from clouddeploy.testing.models import broken_model
 from tests.unit.sagemaker.conftest import ALARM, REGION, WISH, Bench
 
@@ -306,26 +306,9 @@ CREATES = frozenset(
 )
 
 
-def losing_once(deployer: Deployer, chosen: Callable[[str], bool]) -> set[str]:
-    """Make the first answer to each chosen operation get lost; what was lost so far."""
-    provider, lost = deployer.provider, set()
-    assert isinstance(provider, SageMaker)
-    inner = provider.aws.transport
-
-    def losing(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        answer = inner(service, operation, params)
-        if chosen(operation) and operation not in lost:
-            lost.add(operation)
-            raise ConnectionResetError("the answer was lost")
-        return answer
-
-    provider.aws.transport = losing
-    return lost
-
-
 def test_a_lost_answer_to_every_create_is_no_failure(bench: Bench, model: Model) -> None:
     deployer = bench.deployer()
-    lost = losing_once(deployer, CREATES.__contains__)
+    lost = losing_once(deployer.provider, CREATES.__contains__)
     endpoint = deployer.deploy(model, "digits", **WISH, alarms=(ALARM,))
     assert lost == CREATES
     assert endpoint.status().phase == "ready"
@@ -335,7 +318,7 @@ def test_a_lost_answer_to_every_create_is_no_failure(bench: Bench, model: Model)
 def test_a_lost_answer_to_every_delete_is_no_failure(bench: Bench, model: Model) -> None:
     bench.deployer().deploy(model, "digits", **WISH, alarms=(ALARM,))
     deployer = bench.deployer()
-    lost = losing_once(deployer, lambda operation: operation.startswith(("Delete", "Deregister")))
+    lost = losing_once(deployer.provider, lambda operation: operation.startswith(("Delete", "Deregister")))
     deployer.delete("digits")
     assert len(lost) >= 9
     assert bench.inventory() == {}
