@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clouddeploy.errors import ModelError
+from clouddeploy.packaging.ending import end
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -169,16 +169,7 @@ def _run_bounded(command: Sequence[str], timeout_s: float, asked: str) -> tuple[
                 fix="pin the versions ('name==1.2.3'), or check the network",
             ) from error
         finally:
-            _end(process)
+            end(process)
     return process.returncode, [
         line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()
     ]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End `process` and what it started (pip builds packages in children), if it still runs."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()

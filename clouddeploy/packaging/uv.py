@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clouddeploy.errors import ModelError, TargetError
+from clouddeploy.packaging.ending import end
 from clouddeploy.packaging.platforms import Platform
 
 TIMEOUT_S = 600.0
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str], platform: Platform, *, timeout_s: float = TIME
                 fix="check the network, or name another index with UV_DEFAULT_INDEX",
             ) from error
         finally:
-            _end(process)
+            end(process)
     lines = tuple(line.rstrip() for line in told.decode(errors="replace").splitlines() if line.strip())
     return Done(process.returncode, answer.decode(errors="replace"), lines)
 
@@ -78,16 +78,6 @@ def _program() -> str:
                 "packaging for another machine needs uv", why="it is not installed", fix="pip install uv"
             ) from error
         return found
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End uv, if it still runs (the time is up, or Ctrl-C), with what it started."""
-    if process.poll() is not None:
-        return
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
 
 
 def index_settings() -> dict[str, str]:

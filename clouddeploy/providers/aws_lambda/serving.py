@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from clouddeploy.providers.aws.client import Aws
+from clouddeploy.providers.aws.metrics import sums
 from clouddeploy.providers.aws_lambda import names
 from clouddeploy.providers.aws_lambda.scaling import dimensions
 from clouddeploy.providers.aws_lambda.site import MISSING
@@ -50,29 +48,6 @@ def metrics(aws: Aws, name: str, *, since_s: float) -> Mapping[str, float]:
 
     ``errors_4xx`` isn't among them: Lambda doesn't count requests that the function refused.
     """
-    period_s = max(60, math.ceil(since_s / 60) * 60)
-    now = time.time()
-    queries = [
-        {
-            "Id": key,
-            "MetricStat": {
-                "Metric": {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": dimensions(name)},
-                "Period": period_s,
-                "Stat": statistic,
-            },
-        }
-        for key, (metric, statistic) in QUERIES.items()
-    ]
-    totals = dict.fromkeys(QUERIES, 0.0)
-    found = aws.pages(
-        "cloudwatch",
-        "GetMetricData",
-        "MetricDataResults",
-        MetricDataQueries=queries,
-        StartTime=datetime.fromtimestamp(now - since_s, UTC),
-        EndTime=datetime.fromtimestamp(now, UTC),
-    )
-    for result in found:
-        totals[result["Id"]] += sum(result.get("Values", ()))
+    totals = sums(aws, "AWS/Lambda", dimensions(name), QUERIES, since_s=since_s)
     count, total_ms = totals.pop("latency_count"), totals.pop("latency_sum")
     return {**totals, "latency_ms": total_ms / count} if count else totals

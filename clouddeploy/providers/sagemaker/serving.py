@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from clouddeploy.errors import CloudDeployError, CloudError, InputError, NotFound, PredictionError
 from clouddeploy.providers.aws.client import Aws
 from clouddeploy.providers.aws.logs import last_lines
+from clouddeploy.providers.aws.metrics import sums
 from clouddeploy.providers.sagemaker.names import log_group, release_of
 from clouddeploy.providers.sagemaker.scaling import US_PER_MS, dimensions
 from clouddeploy.providers.sagemaker.site import NO_ENDPOINT
@@ -122,33 +120,6 @@ QUERIES = {
 
 def metrics(aws: Aws, name: str, *, since_s: float) -> Mapping[str, float]:
     """Figures of the past `since_s` seconds; without a request there is no ``latency_ms``."""
-    period_s = max(60, math.ceil(since_s / 60) * 60)
-    now = time.time()
-    queries = [
-        {
-            "Id": key,
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": "AWS/SageMaker",
-                    "MetricName": metric,
-                    "Dimensions": dimensions(name),
-                },
-                "Period": period_s,
-                "Stat": statistic,
-            },
-        }
-        for key, (metric, statistic) in QUERIES.items()
-    ]
-    totals = dict.fromkeys(QUERIES, 0.0)
-    found = aws.pages(
-        "cloudwatch",
-        "GetMetricData",
-        "MetricDataResults",
-        MetricDataQueries=queries,
-        StartTime=datetime.fromtimestamp(now - since_s, UTC),
-        EndTime=datetime.fromtimestamp(now, UTC),
-    )
-    for result in found:
-        totals[result["Id"]] += sum(result.get("Values", ()))
+    totals = sums(aws, "AWS/SageMaker", dimensions(name), QUERIES, since_s=since_s)
     count, total_us = totals.pop("latency_count"), totals.pop("latency_sum")
     return {**totals, "latency_ms": total_us / count / US_PER_MS} if count else totals
