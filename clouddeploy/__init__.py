@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clouddeploy.autoscaling.policy import Concurrency, Cpu, RequestsPerMinute, Utilization
     from clouddeploy.deployer import Deployer
     from clouddeploy.endpoint import Endpoint
     from clouddeploy.engine.plan import Plan
@@ -24,14 +25,18 @@ _HOMES = {
     "Autoscaling": "spec",
     "CloudDeployError": "errors",
     "Compute": "spec",
+    "Concurrency": "autoscaling.policy",
+    "Cpu": "autoscaling.policy",
     "Deployer": "deployer",
     "Deployment": "spec",
     "Endpoint": "endpoint",
     "Model": "model",
     "Plan": "engine.plan",
+    "RequestsPerMinute": "autoscaling.policy",
     "Schedule": "spec",
     "Status": "spec",
     "Summary": "spec",
+    "Utilization": "autoscaling.policy",
 }
 
 __all__ = [
@@ -40,14 +45,18 @@ __all__ = [
     "Autoscaling",
     "CloudDeployError",
     "Compute",
+    "Concurrency",
+    "Cpu",
     "Deployer",
     "Deployment",
     "Endpoint",
     "Model",
     "Plan",
+    "RequestsPerMinute",
     "Schedule",
     "Status",
     "Summary",
+    "Utilization",
 ]
 
 

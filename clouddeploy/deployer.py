@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,15 @@ from clouddeploy import registry
 from clouddeploy.engine.plan import Plan, make_plan
 from clouddeploy.errors import NotSupported, PlanOutdated
 from clouddeploy.prepared import OnEvent, Prepared, peek
-from clouddeploy.spec import Architecture, Compression, Deployment, Summary, check_name
+from clouddeploy.spec import (
+    Architecture,
+    Autoscaling,
+    Compression,
+    Deployment,
+    Summary,
+    check_name,
+    check_shares,
+)
 
 if TYPE_CHECKING:
     from clouddeploy.endpoint import Endpoint
@@ -39,7 +47,7 @@ class Deployer:
         self.target = target
         self.emulated = emulated
         if emulated:
-            options = {**_embedded_cloud(options.get("region")), **options}
+            options = {**_embedded_cloud(target, options.get("region")), **options}
         self.provider: Provider = registry.load(target, options)
 
     def __repr__(self) -> str:
@@ -121,6 +129,45 @@ class Deployer:
         self._carry_out(lambda: self._prepare_rollback(check_name(name), release), on_event)
         return self.endpoint(name)
 
+    def split(self, name: str, shares: Mapping[str, int], *, on_event: OnEvent | None = None) -> Endpoint:
+        """Give each kept release its percent of the requests. Builds nothing.
+
+        Args:
+            name: the deployment.
+            shares: percents by release digest, or its start; they add up to 100.
+
+        Raises:
+            SpecError: they don't.
+            NotFound: no such release is kept, or nothing runs under that name.
+            NotSupported: the target can't split so.
+        """
+        wanted = check_shares(shares)
+
+        def prepare() -> Prepared:
+            graph = self.provider.split(check_name(name), wanted)
+            told = ", ".join(f"{release[:10]} {percent} %" for release, percent in wanted.items())
+            return self._prepared(name, graph, f"{name}: {told}")
+
+        self._carry_out(prepare, on_event)
+        return self.endpoint(name)
+
+    def scale(self, name: str, autoscaling: Autoscaling, *, on_event: OnEvent | None = None) -> Endpoint:
+        """Change how many copies of what runs there are, and nothing else.
+
+        The next deploy sets them as its own wish says.
+
+        Raises:
+            NotFound: nothing runs under that name.
+            SpecError, NotSupported: the target can't hold that policy.
+        """
+
+        def prepare() -> Prepared:
+            graph = self.provider.rescale(check_name(name), autoscaling)
+            return self._prepared(name, graph, f"{name}: {autoscaling.min} to {autoscaling.max} copies")
+
+        self._carry_out(prepare, on_event)
+        return self.endpoint(name)
+
     def plan_removal(self, name: str) -> Plan:
         """What `delete` would remove. Changes nothing."""
         return self.prepare_removal(name).plan
@@ -198,8 +245,10 @@ class Deployer:
 
     def _prepare_rollback(self, name: str, release: str | None) -> Prepared:
         graph = self.provider.restore(name, release)
+        return self._prepared(name, graph, f"{name}: back to {release or 'the release before'}")
+
+    def _prepared(self, name: str, graph: Graph, title: str) -> Prepared:
         seen = peek(graph)
-        title = f"{name}: back to {release or 'the release before'}"
         plan = make_plan(graph.resources, stale=graph.stale(), title=title)
         return Prepared(name, plan, graph, seen, self.provider, TIMEOUT_S)
 
@@ -213,16 +262,11 @@ class Deployer:
         return prepare().apply(on_event=on_event)
 
 
-def _embedded_cloud(region: str | None) -> dict[str, Any]:
+def _embedded_cloud(target: str, region: str | None) -> Mapping[str, Any]:
     """Options that point a provider at the embedded cloud, which is started when it isn't running."""
+    kind = registry.kind_of(target)
     try:
         from clouddeploy.emulator.connection import connect
     except ModuleNotFoundError as error:
         raise registry.missing("emulator", error) from error
-    cloud = connect()
-    return {
-        "region": region or cloud.region,
-        "endpoint_url": cloud.url,
-        "access_key_id": cloud.access_key_id,
-        "secret_access_key": cloud.secret_access_key,
-    }
+    return kind.embedded(connect(), region)

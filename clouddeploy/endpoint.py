@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.errors import CloudError, InputError, NotFound, SpecError, Timeout
-from clouddeploy.spec import Reply, Status
+from clouddeploy.spec import Autoscaling, Reply, Status
 
 if TYPE_CHECKING:
     from clouddeploy.deployer import Deployer
@@ -113,6 +113,35 @@ class Endpoint:
     def rollback(self, release: str | None = None) -> Endpoint:
         """Serve a kept release again; None is the newest before the serving one."""
         return self.deployer.rollback(self.name, release)
+
+    def releases(self) -> list[str]:
+        """Digests of the releases that are kept, the serving one first, then newest first."""
+        return list(self.deployer.provider.releases(self.name))
+
+    @property
+    def traffic(self) -> Mapping[str, int]:
+        """Percent of the requests that each release gets, by digest.
+
+        Raises:
+            NotFound: nothing runs under the name.
+        """
+        return self.deployer.provider.traffic(self.name)
+
+    def split(self, shares: Mapping[str, int]) -> Endpoint:
+        """Give each kept release its percent of the requests, as ``{new: 10, old: 90}``.
+
+        Raises:
+            as for `Deployer.split`.
+        """
+        return self.deployer.split(self.name, shares)
+
+    def scale(self, autoscaling: Autoscaling) -> Endpoint:
+        """Change how many copies there are, and nothing else; the next deploy sets its own.
+
+        Raises:
+            as for `Deployer.scale`.
+        """
+        return self.deployer.scale(self.name, autoscaling)
 
     def delete(self) -> None:
         """Remove everything that belongs to it. Deleting what is gone succeeds."""

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from clouddeploy.providers import Provider
 
 GROUP = "clouddeploy.providers"
-EXTRAS: Mapping[str, str] = {"sagemaker": "aws", "lambda": "lambda"}
+EXTRAS: Mapping[str, str] = {
+    "sagemaker": "aws",
+    "lambda": "lambda",
+    "cloud-functions": "gcp",
+    "cloud-run": "gcp",
+}
 """The extra that brings what a target of ours needs, where it needs more than the base install."""
 
 
@@ -36,6 +41,24 @@ def load(target: str, options: Mapping[str, Any]) -> Provider:
         TargetError: no such target, or what it needs isn't installed.
         SpecError: an option that the provider doesn't know.
     """
+    kind = kind_of(target)
+    try:
+        provider: Provider = kind(**options)
+    except TypeError as error:
+        raise SpecError(
+            f"target {target!r} doesn't take these options: {', '.join(sorted(options))}",
+            why=str(error),
+            fix=f"see help({kind.__name__}) for the options it takes",
+        ) from error
+    return provider
+
+
+def kind_of(target: str) -> type[Provider]:
+    """The class behind `target`.
+
+    Raises:
+        TargetError: no such target, or what it needs isn't installed.
+    """
     found = _found()
     if target not in found:
         raise TargetError(
@@ -44,20 +67,12 @@ def load(target: str, options: Mapping[str, Any]) -> Provider:
             fix="name one of them, or install the package that brings the target",
         )
     try:
-        make = found[target].load()
+        kind: type[Provider] = found[target].load()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "clouddeploy":
             raise
         raise missing(target, error) from error
-    try:
-        provider: Provider = make(**options)
-    except TypeError as error:
-        raise SpecError(
-            f"target {target!r} doesn't take these options: {', '.join(sorted(options))}",
-            why=str(error),
-            fix=f"see help({found[target].value.split(':')[-1]}) for the options it takes",
-        ) from error
-    return provider
+    return kind
 
 
 def missing(target: str, error: ModuleNotFoundError) -> TargetError:

@@ -100,3 +100,33 @@ def check_text_map(
                 fix="rename it",
             )
     return MappingProxyType(dict(value))
+
+
+def check_shares(shares: Mapping[str, int]) -> dict[str, int]:
+    """Percents of the requests by release, as whole numbers above 0 that add up to 100.
+
+    A release with 0 percent is left out.
+
+    Raises:
+        SpecError: they are something else.
+    """
+    for release, percent in shares.items():
+        if not re.fullmatch(r"[0-9a-f]{4,64}", str(release)):
+            raise SpecError(
+                f"{release!r} names no release",
+                why="a release is named by its digest, or the first 4 digits of it at least",
+                fix="see Endpoint.releases() for those that are kept",
+            )
+        if isinstance(percent, bool) or not isinstance(percent, int) or not 0 <= percent <= 100:
+            raise SpecError(
+                f"release {release[:10]} should get {percent!r} percent",
+                why="allowed: whole numbers from 0 to 100",
+                fix="give for example {new: 10, old: 90}",
+            )
+    if sum(shares.values()) != 100:
+        raise SpecError(
+            f"the shares add up to {sum(shares.values())} percent",
+            why="every request goes to one release",
+            fix="make them add up to 100",
+        )
+    return {release: percent for release, percent in shares.items() if percent}

@@ -29,6 +29,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Mapped:
+    """What a target makes of one field of `Autoscaling`, whatever value it has.
+
+    Args:
+        support: whether the target does it exactly, approximately or not at all.
+        how: what becomes of it there, or why nothing does.
+    """
+
+    support: Support
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What one resource costs by the provider's list price.
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from clouddeploy.engine.finding import Cost, Finding
+from clouddeploy.engine.finding import Cost, Finding, Mapped
 from clouddeploy.engine.lock import Lock
 from clouddeploy.engine.resource import Resource
 from clouddeploy.model import Model
-from clouddeploy.spec import Architecture, Compression, Deployment, Reply, Status, Summary
+from clouddeploy.spec import Architecture, Autoscaling, Compression, Deployment, Reply, Status, Summary
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,40 @@ class Graph:
     warnings: tuple[str, ...] = ()
 
 
+class Embedded(Protocol):
+    """What a provider is told of the embedded cloud (see `clouddeploy.emulator.connection.Connection`)."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers for AWS."""
+
+    @property
+    def google_url(self) -> str:
+        """Where it answers for Google Cloud."""
+
+    @property
+    def region(self) -> str:
+        """Its default region."""
+
+    @property
+    def access_key_id(self) -> str:
+        """Any is taken."""
+
+    @property
+    def secret_access_key(self) -> str:
+        """Any is taken."""
+
+
 class Provider(Protocol):
     """The code behind one target. Constructing it makes no call and reads no credentials."""
 
     target: ClassVar[str]
+    autoscaling: ClassVar[Mapping[str, Mapped]]
+    """What the target makes of each field of `Autoscaling`; docs/autoscaling.md is made of it."""
+
+    @staticmethod
+    def embedded(cloud: Embedded, region: str | None) -> Mapping[str, Any]:
+        """Options with which the provider reaches the embedded cloud."""
 
     def check(self, deployment: Deployment) -> Sequence[Finding]:
         """What the target makes of the wish, before anything is created. Makes no call.
@@ -70,6 +100,32 @@ class Provider(Protocol):
 
         Raises:
             NotFound: no such release is kept.
+        """
+
+    def traffic(self, name: str) -> Mapping[str, int]:
+        """Percent of the requests that each release gets, by digest; their sum is 100.
+
+        Raises:
+            NotFound: nothing runs under that name.
+        """
+
+    def split(self, name: str, shares: Mapping[str, int]) -> Graph:
+        """The resources that give each kept release its percent of the requests. Builds nothing.
+
+        `shares` is checked already: digests (or their unambiguous starts) to percents above 0 that
+        add up to 100. All to one release is how a canary is ended, either way.
+
+        Raises:
+            NotFound: no such release is kept, or nothing runs under that name.
+            NotSupported: the target can't split so.
+        """
+
+    def rescale(self, name: str, autoscaling: Autoscaling) -> Graph:
+        """The resources that change the number of copies of what runs, and nothing else.
+
+        Raises:
+            NotFound: nothing runs under that name.
+            SpecError, NotSupported: the target can't hold that policy.
         """
 
     def releases(self, name: str) -> Sequence[str]:

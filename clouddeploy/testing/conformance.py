@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import pytest
 from clouddeploy.deployer import Deployer
 from clouddeploy.errors import DeployFailed, DeploymentLocked, NotFound, SpecError
 from clouddeploy.model import Model
+from clouddeploy.spec import Autoscaling
 from clouddeploy.testing.faults import Faulty, Transport
 from clouddeploy.testing.models import broken_model, linear_model
 from clouddeploy.testing.rig import Rig
@@ -153,6 +155,64 @@ class ConformanceSuite:
         back = deployer.rollback(name)
         assert back.status().release == release
         assert np.array_equal(back.predict(BATCH), np.asarray(model.load()(BATCH)))
+
+    def test_two_releases_share_the_requests_as_asked_and_a_canary_ends_either_way(
+        self, rig: Rig, name: str, model: Model, newer: Model
+    ) -> None:
+        deployer = rig.deployer()
+        old = deployer.deploy(model, name, **rig.wish).status().release
+        endpoint = deployer.deploy(newer, name, **rig.wish)
+        new = endpoint.status().release
+        assert endpoint.traffic == {new: 100}
+        endpoint.split({new: 40, old: 60})
+        assert endpoint.traffic == {new: 40, old: 60}
+        answers = {endpoint.predict(BATCH).tobytes() for _ in range(60)}
+        assert answers == {np.asarray(one.load()(BATCH)).tobytes() for one in (model, newer)}
+        endpoint.split({old: 100})
+        assert endpoint.traffic == {old: 100}
+        assert np.array_equal(endpoint.predict(BATCH), np.asarray(model.load()(BATCH)))
+
+    def test_a_deploy_over_a_split_ends_it_and_leaves_nothing_of_it(
+        self, rig: Rig, name: str, model: Model, newer: Model
+    ) -> None:
+        deployer = rig.deployer()
+        old = deployer.deploy(model, name, **rig.wish).status().release
+        endpoint = deployer.deploy(newer, name, **rig.wish)
+        before, new = rig.inventory(), endpoint.status().release
+        endpoint.split({new: 50, old: 50})
+        assert deployer.plan(newer, name, **rig.wish).changes
+        deployer.deploy(newer, name, **rig.wish)
+        assert endpoint.traffic == {new: 100}
+        assert rig.inventory() == before
+
+    def test_requests_are_not_split_between_releases_that_are_not_kept(
+        self, rig: Rig, name: str, model: Model
+    ) -> None:
+        endpoint = rig.deployer().deploy(model, name, **rig.wish)
+        release = endpoint.status().release
+        with pytest.raises(NotFound):
+            endpoint.split({release: 90, "0123456789": 10})
+        wrong: list[Any] = [{release: 99}, {release: 101}, {release: 50.0, "0123456789": 50}, {"x": 100}, {}]
+        for bad in wrong:
+            with pytest.raises(SpecError):
+                endpoint.split(bad)
+        assert endpoint.traffic == {release: 100}
+
+    def test_scaling_what_runs_equals_a_deploy_with_that_policy(
+        self, rig: Rig, name: str, model: Model
+    ) -> None:
+        deployer = rig.deployer()
+        endpoint = deployer.deploy(model, name, **rig.wish)
+        endpoint.scale(rig.rescaled)
+        assert deployer.plan(model, name, **rig.wish).changes
+        plan = deployer.plan(model, name, **{**rig.wish, "autoscaling": rig.rescaled})
+        assert not plan.changes, str(plan)
+        assert np.array_equal(endpoint.predict(BATCH), np.asarray(model.load()(BATCH)))
+
+    def test_every_field_of_the_policy_is_told_what_becomes_of_it(self, rig: Rig) -> None:
+        told = rig.deployer().provider.autoscaling
+        assert set(told) == {field.name for field in fields(Autoscaling)}
+        assert all(mapped.how for mapped in told.values())
 
     def test_delete_leaves_nothing_and_can_be_repeated(
         self, rig: Rig, name: str, model: Model, newer: Model

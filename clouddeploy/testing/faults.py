@@ -37,7 +37,12 @@ class Fault(StrEnum):
 SURVIVABLE = tuple(f for f in Fault if not f.value.startswith("killed"))
 
 
-def _error(fault: Fault, service: str, operation: str) -> Exception:
+MakeError = Callable[[Fault, str, str], Exception]
+"""(fault, service, operation) -> what the cloud's own client raises for it."""
+
+
+def aws_error(fault: Fault, service: str, operation: str) -> Exception:
+    """What boto3 raises."""
     from botocore.exceptions import ClientError
 
     codes = {
@@ -58,6 +63,20 @@ def _error(fault: Fault, service: str, operation: str) -> Exception:
     return error
 
 
+def google_error(fault: Fault, service: str, operation: str) -> Exception:
+    """What Google's clients raise."""
+    from google.api_core import exceptions
+
+    codes: dict[Fault, type[Exception]] = {
+        Fault.REFUSED: exceptions.Forbidden,
+        Fault.THROTTLED: exceptions.TooManyRequests,
+        Fault.SERVER_ERROR: exceptions.InternalServerError,
+    }
+    if fault not in codes:
+        return ConnectionResetError(104, f"injected: connection reset during {service}.{operation}")
+    return codes[fault](f"injected: {fault} at {service}.{operation}")
+
+
 RETRIED = (Fault.THROTTLED, Fault.SERVER_ERROR, Fault.RESET, Fault.LOST)
 
 
@@ -76,12 +95,14 @@ class Faulty:
         fault: how it breaks.
         times: how many attempts of that call break, where the fault is one that is worth a retry;
             1 is a passing fault, more than the seam's attempts a lasting one.
+        error: makes what is raised.
     """
 
     inner: Transport
     at: int = -1
     fault: Fault = Fault.REFUSED
     times: int = 1
+    error: MakeError = aws_error
     calls: list[Call] = field(default_factory=list)
     broken: Call | None = None
     _left: int = field(default=0, repr=False)
@@ -109,7 +130,7 @@ class Faulty:
                 self.inner(service, operation, params)
         if self.fault is Fault.KILLED_AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
-        raise _error(self.fault, service, operation)
+        raise self.error(self.fault, service, operation)
 
 
 def losing_once(provider: Any, chosen: Callable[[str], bool]) -> set[str]:

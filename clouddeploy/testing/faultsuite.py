@@ -75,7 +75,7 @@ class Stage:
         kept: list[Faulty] = []
 
         def wrap(inner: Transport) -> Transport:
-            kept.append(Faulty(inner, at=at, fault=fault, times=times))
+            kept.append(Faulty(inner, at=at, fault=fault, times=times, error=self.rig.error))
             return kept[-1]
 
         deployer = self.rig.deployer(wrap)
@@ -184,6 +184,36 @@ class FaultSuite:
             if error is None:
                 assert not apart(stage.rig.inventory(), empty), _label(faulty)
             assert not apart(stage.clear(), empty), f"{_label(faulty)}: {error}"
+
+    @pytest.mark.parametrize(("fault", "lasting"), WAYS)
+    def test_a_split_broken_at_any_call_keeps_the_shares_that_were(
+        self, stage: Stage, fault: Fault, lasting: bool
+    ) -> None:
+        deployer = stage.rig.deployer()
+        stage.deploy(deployer, stage.old)
+        endpoint = deployer.endpoint(NAME)
+        old = endpoint.status().release
+        stage.deploy(deployer, stage.new)
+        new = endpoint.status().release
+        shares = {False: {new: 100}, True: {new: 60, old: 40}}
+        after = {False: stage.rig.inventory()}
+
+        def split(deployer: Deployer) -> object:
+            return deployer.split(NAME, shares[True])
+
+        calls = _calls(stage, split)
+        after[True] = stage.rig.inventory()
+        for at in calls:
+            stage.rig.deployer().split(NAME, shares[False])
+            faulty, error = stage.run_broken(split, at, fault, stage.times(lasting))
+            if isinstance(error, LeftBehind):
+                assert endpoint.traffic in shares.values(), _label(faulty)
+            else:
+                assert endpoint.traffic == shares[not error], f"{_label(faulty)}: {error}"
+                assert not apart(stage.rig.inventory(), after[not error]), f"{_label(faulty)}: {error}"
+            split(stage.rig.deployer())
+            assert endpoint.traffic == shares[True]
+            assert not apart(stage.rig.inventory(), after[True]), _label(faulty)
 
 
 class KillSuite:

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from clouddeploy.deployer import Deployer
-from clouddeploy.testing.faults import Call, Transport
+from clouddeploy.spec import Autoscaling
+from clouddeploy.testing.faults import Call, Fault, Transport
 
 Wrap = Callable[[Transport], Transport]
 
@@ -18,6 +19,8 @@ class Rig(Protocol):
     target: str
     wish: dict[str, Any]
     """Further arguments of `Deployer.deploy`, so that a deployment has everything the target can have."""
+    rescaled: Autoscaling
+    """Another policy than that of `wish`, which the target can change to without a deploy."""
     attempts: int
     """How often its seam tries one call that fails in passing."""
     every_read: bool
@@ -28,6 +31,9 @@ class Rig(Protocol):
 
     def inventory(self) -> dict[str, str]:
         """Every object in the cloud that costs money or blocks a name, mapped to its state as text."""
+
+    def error(self, fault: Fault, service: str, operation: str) -> Exception:
+        """What the cloud's own client raises when a call breaks so."""
 
     def mutates(self, call: Call) -> bool:
         """Whether a call changes something."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from clouddeploy.deployer import Deployer
 from clouddeploy.spec import Alarm, Architecture, Autoscaling, Compute, Schedule
-from clouddeploy.testing.faults import Call, Transport
+from clouddeploy.testing.faults import Call, Fault, Transport, aws_error
 from clouddeploy.testing.inventory import SERVICES, aws_inventory
 from clouddeploy.testing.rig import Wrap
 
@@ -36,12 +36,14 @@ class AwsRig:
         cloud: the running emulator.
         target: its name.
         wish: further arguments of a deploy, so that it has everything the target can have.
+        rescaled: another policy than that of `wish`.
         extra: further options of the target.
     """
 
     cloud: Any
     target: str
     wish: dict[str, Any]
+    rescaled: Autoscaling
     extra: dict[str, Any] = field(default_factory=dict)
     attempts: int = 5
     every_read: bool = True
@@ -75,6 +77,10 @@ class AwsRig:
             aws.transport = wrap(aws.transport)
         return deployer
 
+    def error(self, fault: Fault, service: str, operation: str) -> Exception:
+        """What boto3 raises."""
+        return aws_error(fault, service, operation)
+
     def mutates(self, call: Call) -> bool:
         """Whether a call changes something."""
         return mutates(call)
@@ -93,6 +99,7 @@ class MemoryRig:
     attempts: int = 1
     every_read: bool = True
     wish: dict[str, Any] = field(default_factory=lambda: {"autoscaling": Autoscaling(min=1, max=4)})
+    rescaled: Autoscaling = field(default_factory=lambda: Autoscaling(min=2, max=3))
 
     def deployer(self, wrap: Wrap | None = None) -> Deployer:
         """A deployer with nothing remembered from others."""
@@ -101,6 +108,10 @@ class MemoryRig:
             client = deployer.provider.client  # type: ignore[attr-defined]
             client.transport = wrap(client.transport)
         return deployer
+
+    def error(self, fault: Fault, service: str, operation: str) -> Exception:
+        """What boto3 raises."""
+        return aws_error(fault, service, operation)
 
     def mutates(self, call: Call) -> bool:
         """Whether a call changes something."""
@@ -141,7 +152,7 @@ def sagemaker() -> Iterator[AwsRig]:
         "alarms": (Alarm(metric="errors_5xx", above=1),),
     }
     with _emulator() as cloud:
-        yield AwsRig(cloud, "sagemaker", wish)
+        yield AwsRig(cloud, "sagemaker", wish, Autoscaling(min=2, max=3, requests_per_minute=300))
 
 
 @contextmanager
@@ -155,7 +166,9 @@ def aws_lambda() -> Iterator[AwsRig]:
         "alarms": (Alarm(metric="errors_5xx", above=1),),
     }
     with local_wheels("numpy"), _emulator() as cloud:
-        yield AwsRig(cloud, "lambda", wish, {"runtime": LOCAL_RUNTIME}, every_read=False)
+        rescaled = Autoscaling(min=1, max=2, utilization=0.5)
+        extra = {"runtime": LOCAL_RUNTIME}
+        yield AwsRig(cloud, "lambda", wish, rescaled, extra, every_read=False)
 
 
 @contextmanager

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from clouddeploy.providers import Embedded
 
 
 class AwsOptions(TypedDict, total=False):
@@ -32,3 +36,13 @@ def refuse_unknown(options: AwsOptions) -> None:
     unknown = sorted(options.keys() - AwsOptions.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected options: {', '.join(unknown)}")
+
+
+def embedded(cloud: Embedded, region: str | None) -> Mapping[str, Any]:
+    """The options that lead to the embedded cloud."""
+    return {
+        "region": region or cloud.region,
+        "endpoint_url": cloud.url,
+        "access_key_id": cloud.access_key_id,
+        "secret_access_key": cloud.secret_access_key,
+    }

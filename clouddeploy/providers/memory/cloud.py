@@ -170,11 +170,12 @@ class MemoryCloud:
     def _start(self, item: Item, state: Mapping[str, Any], *, first: bool) -> bool:
         """Put a release into service; what served before serves on when the new one doesn't start."""
         release = self._item("Release", state["release"])
-        artifact = self._item("Artifact", release.state["artifact"])
+        shares: Mapping[str, int] = state.get("shares") or {release.name: 100}
+        folders = {self._folder_of(self._item("Release", name)): share for name, share in shares.items()}
         running = self._running.setdefault(item.name, Running())
         why = "failed on purpose" if self._failing else ""
         self._failing = max(0, self._failing - 1)
-        item.reason = why or running.start(self._storage() / f"{artifact.born}")
+        item.reason = why or running.start(folders)
         if item.reason:
             running.log(f"the release {release.name} did not start: {item.reason}")
             item.status = "Failed" if first or item.status == "Failed" else "InService"
@@ -182,6 +183,9 @@ class MemoryCloud:
         item.status = "InService"
         release.served = next(self._count)
         return True
+
+    def _folder_of(self, release: Item) -> Path:
+        return self._storage() / f"{self._item('Artifact', release.state['artifact']).born}"
 
     def _invoke(self, *, name: str, body: bytes, content_type: str, accept: str) -> dict[str, Any]:
         with self._lock:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from clouddeploy.engine.finding import Finding
+from clouddeploy.engine.finding import Finding, Mapped
 from clouddeploy.spec import Autoscaling, Deployment
+
+AUTOSCALING: Mapping[str, Mapped] = {
+    field: Mapped("impossible", "recorded only: one copy always runs, in this process")
+    for field in (
+        "min", "max", "requests_per_minute", "concurrency", "cpu", "utilization",
+        "scale_out_cooldown_s", "scale_in_cooldown_s", "schedules",
+    )
+}  # fmt: skip
+"""What becomes of each field of `Autoscaling`."""
 
 
 def findings(deployment: Deployment) -> list[Finding]:

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from clouddeploy.engine.finding import Cost, Finding
+from clouddeploy.engine.finding import Cost, Finding, Mapped
 from clouddeploy.engine.resource import Resource
 from clouddeploy.errors import InputError, NotFound, PredictionError
-from clouddeploy.providers import Graph
+from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.memory.client import Client, Transport
 from clouddeploy.providers.memory.cloud import MemoryCloud
-from clouddeploy.providers.memory.findings import findings
+from clouddeploy.providers.memory.findings import AUTOSCALING, findings
 from clouddeploy.providers.memory.lock import MemoryLock
 from clouddeploy.providers.memory.resources import (
     DEPLOYMENT,
@@ -24,7 +24,17 @@ from clouddeploy.providers.memory.resources import (
     Scaling,
     existing,
 )
-from clouddeploy.spec import Architecture, Compression, Deployment, Phase, Reply, Status, Summary, digest_of
+from clouddeploy.spec import (
+    Architecture,
+    Autoscaling,
+    Compression,
+    Deployment,
+    Phase,
+    Reply,
+    Status,
+    Summary,
+    digest_of,
+)
 
 if TYPE_CHECKING:
     from clouddeploy.model import Model
@@ -44,6 +54,12 @@ class Memory:
     """
 
     target: ClassVar[str] = "memory"
+    autoscaling: ClassVar[Mapping[str, Mapped]] = AUTOSCALING
+
+    @staticmethod
+    def embedded(cloud: Embedded, region: str | None) -> Mapping[str, Any]:
+        """Nothing: this cloud is in the process already."""
+        return {}
 
     def __init__(self, *, cloud: MemoryCloud | None = None, transport: Transport | None = None) -> None:
         self.client = Client(_shared if cloud is None else cloud, transport)
@@ -79,14 +95,14 @@ class Memory:
             self.client,
             name,
             name,
-            {"release": release.name, "tags": dict(tags)},
+            {"release": release.name, "shares": {}, "tags": dict(tags)},
             (release.key,),
             tags,
             deployment.compute.startup_timeout_s,
         )
-        limits = {**asdict(deployment.autoscaling), "endpoint": name}
-        limits["schedules"] = list(limits["schedules"])
-        scaling = Scaling(self.client, name, name, limits, (endpoint.key,), tags)
+        scaling = Scaling(
+            self.client, name, name, limits(name, deployment.autoscaling), (endpoint.key,), tags
+        )
         return Graph(
             (artifact, release, endpoint, scaling),
             lambda: self._stale(name, release, deployment.keep_releases),
@@ -100,24 +116,56 @@ class Memory:
 
     def restore(self, name: str, release: str | None) -> Graph:
         """The endpoint, on a kept release."""
-        now = self._endpoint(name)
-        if now is None:
-            raise _nothing(name)
+        now = self._serving(name)
+        if release is None:
+            earlier = [row for row in self._releases(name) if row["name"] != now["state"]["release"]]
+            if not earlier:
+                raise NotFound(f"{name!r} has no earlier release", fix="deploy the model that you want back")
+            return self._moved(name, now, {"release": earlier[0]["name"], "shares": {}})
+        return self._moved(name, now, {"release": self._kept(name, release)["name"], "shares": {}})
+
+    def traffic(self, name: str) -> Mapping[str, int]:
+        """Percent of the requests by release digest."""
+        state = self._serving(name)["state"]
+        digests = {row["name"]: row["state"]["digest"] for row in self._releases(name)}
+        shares = state["shares"] or {state["release"]: 100}
+        return {digests[release]: percent for release, percent in shares.items()}
+
+    def split(self, name: str, shares: Mapping[str, int]) -> Graph:
+        """The endpoint, with several releases in service."""
+        now = self._serving(name)
+        wanted = {self._kept(name, release)["name"]: percent for release, percent in shares.items()}
+        most = max(wanted, key=lambda release: wanted[release])
+        return self._moved(name, now, {"release": most, "shares": wanted if len(wanted) > 1 else {}})
+
+    def rescale(self, name: str, autoscaling: Autoscaling) -> Graph:
+        """The recorded limits."""
+        self._serving(name)
+        scaling = Scaling(self.client, name, name, limits(name, autoscaling))
+        return Graph((scaling,), tuple, MemoryLock(self.client, name))
+
+    def _moved(self, name: str, now: Mapping[str, Any], change: Mapping[str, Any]) -> Graph:
+        tags = {key: value for key, value in now["tags"].items() if key != DEPLOYMENT}
+        endpoint = Endpoint(self.client, name, name, {**now["state"], **change}, (), tags)
+        return Graph((endpoint,), tuple, MemoryLock(self.client, name))
+
+    def _kept(self, name: str, release: str) -> Mapping[str, Any]:
         rows = self._releases(name)
-        serving = now["state"]["release"]
-        earlier = [row for row in rows if row["name"] != serving]
-        wanted = [row for row in rows if row["state"]["digest"].startswith(release)] if release else earlier
-        if not wanted:
+        found = next((row for row in rows if row["state"]["digest"].startswith(release)), None)
+        if found is None:
             digests = ", ".join(row["state"]["digest"][:10] for row in rows) or "none"
             raise NotFound(
-                f"{name!r} has no release {release!r}" if release else f"{name!r} has no earlier release",
+                f"{name!r} has no release {release!r}",
                 why=f"kept releases: {digests}",
                 fix="deploy the model that you want back",
             )
-        settings = {**now["state"], "release": wanted[0]["name"]}
-        tags = {key: value for key, value in now["tags"].items() if key != DEPLOYMENT}
-        endpoint = Endpoint(self.client, name, name, settings, (), tags)
-        return Graph((endpoint,), lambda: (), MemoryLock(self.client, name))
+        return found
+
+    def _serving(self, name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] | None = self._endpoint(name)
+        if found is None:
+            raise _nothing(name)
+        return found
 
     def releases(self, name: str) -> Sequence[str]:
         """Digests of the kept releases, the serving one first."""
@@ -204,6 +252,12 @@ class Memory:
         rows = self._listed(name)
         serving = next((row["state"]["release"] for row in rows if row["kind"] == "Endpoint"), None)
         return sorted(_served(rows), key=lambda row: row["name"] != serving)
+
+
+def limits(name: str, autoscaling: Autoscaling) -> dict[str, Any]:
+    """The state of the scaling limits of endpoint `name`."""
+    found = {**asdict(autoscaling), "endpoint": name}
+    return {**found, "schedules": list(found["schedules"])}
 
 
 def _served(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -130,7 +130,7 @@ class Endpoint(_Object):
             raise self._failure(self.client(f"Describe{self.noun}", name=self.name))
 
     def _state(self, found: Mapping[str, Any]) -> State:
-        return {**found["state"], "status": found["status"]}
+        return {"shares": {}, **found["state"], "status": found["status"]}
 
     def _wait(self) -> None:
         def in_service() -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ class Running:
     """One endpoint's data plane. The release in it is changed by `start`."""
 
     def __init__(self) -> None:
-        self._service: Service | None = None
+        self._services: list[tuple[Service, int]] = []
         self._lines: deque[tuple[float, str]] = deque(maxlen=KEPT)
         self._seen: deque[Seen] = deque(maxlen=KEPT)
 
@@ -38,25 +39,34 @@ class Running:
         """Append to the endpoint's log."""
         self._lines.extend((time.time(), line) for line in text.splitlines())
 
-    def start(self, folder: Path) -> str:
-        """Load the artifact in `folder` and serve it from now on; why it doesn't start, or an empty text."""
+    def start(self, folders: Mapping[Path, int]) -> str:
+        """Load the artifacts and serve them from now on, each for its percent of the requests.
+
+        Returns:
+            Why one doesn't start, in which case nothing changed; or an empty text.
+        """
         from clouddeploy.runtime.service import Service
 
         try:
             # The user's modules must not stay importable: other releases in this process have their own.
-            self._service = Service.load(folder, folder / "code", keep_path=False)
+            loaded = [
+                (Service.load(folder, folder / "code", keep_path=False), share)
+                for folder, share in folders.items()
+            ]
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the handler is anybody's code
             self.log(traceback.format_exc())
             return f"{type(error).__name__}: {error}"
+        self._services = loaded
         self.log("the model is loaded")
         return ""
 
     def answer(self, body: bytes, content_type: str, accept: str) -> dict[str, Any]:
         """What the model answers, in the words of the wire contract."""
-        if self._service is None:
+        if not self._services:
             raise RuntimeError("nothing was started")
         began = time.perf_counter()
-        answer = self._service.answer(body, content_type, accept)
+        services, shares = zip(*self._services, strict=True)
+        answer = random.choices(services, shares)[0].answer(body, content_type, accept)
         took_ms = (time.perf_counter() - began) * 1e3
         self._seen.append(Seen(time.time(), answer.status, took_ms))
         self.log(f"{answer.status} {len(body)} bytes {took_ms:.1f} ms")

@@ -137,6 +137,7 @@ class Endpoint:
         params: dict[str, Any] = {"EndpointName": self.site.name, "EndpointConfigName": config}
         if self.scaled:
             params["RetainAllVariantProperties"] = True
+            params["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DesiredWeight"}]
         if self.deployment_config:
             params["DeploymentConfig"] = dict(self.deployment_config)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -31,11 +31,12 @@ class EndpointConfig:
     Args:
         site: where it lives.
         name: its name, with the content's digest.
-        variant: its one ``ProductionVariant``.
+        variant: its ``ProductionVariant``.
         kms_key: encrypts the machines' storage volume; None for AWS's own key.
         tags: all its tags.
         scaled: the number of copies is autoscaling's, so that the initial one is no identity.
         needs: keys of what must exist before.
+        more: further variants, when several releases share the requests.
     """
 
     site: Site
@@ -45,8 +46,9 @@ class EndpointConfig:
     tags: Mapping[str, str]
     scaled: bool = False
     needs: tuple[str, ...] = ()
+    more: tuple[Mapping[str, Any], ...] = ()
     kind: ClassVar[str] = "endpoint config"
-    immutable: ClassVar[frozenset[str]] = frozenset({"variant", "kms_key"})
+    immutable: ClassVar[frozenset[str]] = frozenset({"variant", "kms_key", "more"})
 
     @property
     def key(self) -> str:
@@ -59,8 +61,9 @@ class EndpointConfig:
         return f"aws sagemaker delete-endpoint-config --endpoint-config-name {self.name}"
 
     def desired(self) -> State:
-        """The variant and the key."""
-        return {"variant": dict(self.variant), "kms_key": self.kms_key}
+        """The variants and the key."""
+        more = {"more": [dict(variant) for variant in self.more]} if self.more else {}
+        return {"variant": dict(self.variant), "kms_key": self.kms_key, **more}
 
     def read(self) -> State | None:
         """As SageMaker has it.
@@ -74,10 +77,11 @@ class EndpointConfig:
         answer = find_config(self.site, self.name)
         if answer is None:
             return None
-        variant = variant_of(answer)
+        variant, *others = variants_of(answer)
         if self.scaled and "InitialInstanceCount" in variant:
             variant["InitialInstanceCount"] = self.variant["InitialInstanceCount"]
-        found = {"variant": variant, "kms_key": answer.get("KmsKeyId") or None}
+        more = {"more": others} if others else {}
+        found = {"variant": variant, "kms_key": answer.get("KmsKeyId") or None, **more}
         if found != self.desired():
             carried = tags_of(self.site.aws, answer["EndpointConfigArn"])
             if not tags.is_ours(carried, self.site.name):
@@ -93,7 +97,7 @@ class EndpointConfig:
                 "sagemaker",
                 "CreateEndpointConfig",
                 EndpointConfigName=self.name,
-                ProductionVariants=[wish["variant"]],
+                ProductionVariants=[wish["variant"], *wish.get("more", ())],
                 Tags=tags.as_list(self.tags),
                 **({"KmsKeyId": wish["kms_key"]} if wish["kms_key"] else {}),
             )
@@ -116,5 +120,10 @@ def find_config(site: Site, name: str) -> dict[str, Any] | None:
 
 def variant_of(answer: Mapping[str, Any]) -> dict[str, Any]:
     """The first variant of a DescribeEndpointConfig answer, without what the API adds."""
-    variant: dict[str, Any] = next(iter(answer.get("ProductionVariants", ())), {})
-    return {k: variant[k] for k in FIELDS if variant.get(k) not in (None, {})}
+    return variants_of(answer)[0]
+
+
+def variants_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All its variants; there is one at least."""
+    found: Sequence[Mapping[str, Any]] = answer.get("ProductionVariants") or ({},)
+    return [{k: one[k] for k in FIELDS if one.get(k) not in (None, {})} for one in found]

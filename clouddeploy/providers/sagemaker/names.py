@@ -12,13 +12,16 @@ LIMIT = 63
 """Characters of a model's, endpoint config's or endpoint's name (SageMaker API reference)."""
 DIGITS = 10
 """Hex digits of the digest at a name's end."""
+SPLIT_DIGITS = 6
 ARTIFACT_DIGITS = 32
 VARIANT = "main"
+OTHER = "release-"
+"""What the names of further variants start with; the release's digest follows."""
 
 
 def base(name: str) -> str:
     """What the names of `name`'s models and endpoint configs start with."""
-    room = LIMIT - DIGITS - 1
+    room = LIMIT - len(f"-{'0' * DIGITS}s{'0' * SPLIT_DIGITS}")
     return name if len(name) <= room else f"{name[: room - 9].rstrip('-')}-{digest_of(name)[:8]}"
 
 
@@ -32,9 +35,25 @@ def is_versioned(name: str, physical: str) -> bool:
     return re.fullmatch(rf"{re.escape(base(name))}-[0-9a-f]{{{DIGITS}}}", physical) is not None
 
 
+def split(name: str, release: str, content: Mapping[str, Any]) -> str:
+    """The name of an endpoint config in which `release` gets the most of the requests and others the rest."""
+    return f"{base(name)}-{release}s{digest_of(content)[:SPLIT_DIGITS]}"
+
+
+def is_split(name: str, config: str) -> bool:
+    """Whether the endpoint config `config` shares the requests of deployment `name` between releases."""
+    return config != main_of(config) and is_versioned(name, main_of(config))
+
+
+def main_of(config: str) -> str:
+    """The endpoint config of the release that gets the most of `config`'s requests."""
+    return re.sub(rf"(?<=[0-9a-f]{{{DIGITS}}})s[0-9a-f]{{{SPLIT_DIGITS}}}$", "", config)
+
+
 def release_of(name: str, config: str) -> str:
     """The release that an endpoint config stands for; empty when it isn't one of ours."""
-    return config[-DIGITS:] if is_versioned(name, config) else ""
+    main = main_of(config)
+    return main[-DIGITS:] if is_versioned(name, main) else ""
 
 
 def artifact_prefix(name: str, digest: str) -> str:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
-from clouddeploy.engine.finding import Cost, Finding
+from clouddeploy.engine.finding import Cost, Finding, Mapped
+from clouddeploy.engine.resource import Resource
 from clouddeploy.errors import NotFound
 from clouddeploy.model import Model
-from clouddeploy.providers import Graph
+from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.aws import logs, tags
 from clouddeploy.providers.aws.client import Aws, Transport
 from clouddeploy.providers.aws.lock import S3Lock
-from clouddeploy.providers.aws.options import AwsOptions
-from clouddeploy.providers.sagemaker import interop, names, serving
+from clouddeploy.providers.aws.options import AwsOptions, embedded
+from clouddeploy.providers.sagemaker import interop, names, serving, splitting
 from clouddeploy.providers.sagemaker.check import check
 from clouddeploy.providers.sagemaker.compiler import compile_deployment
 from clouddeploy.providers.sagemaker.costs import costs
+from clouddeploy.providers.sagemaker.mapping import AUTOSCALING
 from clouddeploy.providers.sagemaker.permissions import deployer_policy
 from clouddeploy.providers.sagemaker.releases import Release, find_releases
 from clouddeploy.providers.sagemaker.restoring import restored
 from clouddeploy.providers.sagemaker.runtime import pins
 from clouddeploy.providers.sagemaker.site import Site, find_site, tags_of
-from clouddeploy.providers.sagemaker.stale import everything, left_over
-from clouddeploy.spec import Architecture, Compression, Deployment, Reply, Status, Summary
+from clouddeploy.providers.sagemaker.stale import everything, left_over, scaling_of
+from clouddeploy.spec import Architecture, Autoscaling, Compression, Deployment, Reply, Status, Summary
 
 POLL_S = 5.0
 TIMEOUT_S = 3600.0
@@ -45,6 +47,12 @@ class SageMaker:
     """
 
     target: ClassVar[str] = "sagemaker"
+    autoscaling: ClassVar[Mapping[str, Mapped]] = AUTOSCALING
+
+    @staticmethod
+    def embedded(cloud: Embedded, region: str | None) -> Mapping[str, Any]:
+        """Options with which it reaches the embedded cloud."""
+        return embedded(cloud, region)
 
     def __init__(
         self,
@@ -95,28 +103,42 @@ class SageMaker:
     def restore(self, name: str, release: str | None) -> Graph:
         """The endpoint with the endpoint config of a kept release."""
         site = self._site(name)
-        wanted = self._kept(site, release)
-        lock = S3Lock(site.survey, own_bucket=site.own_bucket)
-        return Graph(restored(site, wanted), lambda: (), lock)
+        wanted = self._before(site) if release is None else splitting.kept_release(site, release)
+        splitting.running(site)
+        return self._graph(site, restored(site, wanted), lambda: splitting.old_splits(site))
 
-    def _kept(self, site: Site, release: str | None) -> Release:
-        config = str((site.seen or {}).get("EndpointConfigName", ""))
+    def traffic(self, name: str) -> Mapping[str, int]:
+        """Percent of the requests by release, from the variants' weights."""
+        return splitting.shares_of(self._site(name))
+
+    def split(self, name: str, shares: Mapping[str, int]) -> Graph:
+        """An endpoint config with a variant for each release, and the endpoint on it."""
+        site = self._site(name)
+        found = splitting.parted(site, shares)
+        besides = getattr(found[0], "name", "")
+        return self._graph(site, found, lambda: splitting.old_splits(site, besides=besides))
+
+    def rescale(self, name: str, autoscaling: Autoscaling) -> Graph:
+        """Target, policy and schedules of what runs."""
+        site = self._site(name)
+        return self._graph(site, splitting.rescaled(site, autoscaling), lambda: scaling_of(site, ()))
+
+    def _graph(
+        self, site: Site, resources: tuple[Resource, ...], stale: Callable[[], Sequence[Resource]]
+    ) -> Graph:
+        return Graph(resources, stale, S3Lock(site.survey, own_bucket=site.own_bucket))
+
+    def _before(self, site: Site) -> Release:
+        config = names.main_of(str((site.seen or {}).get("EndpointConfigName", "")))
         found = find_releases(site, serving=config)
         others = [r for r in found if r.config != config]
-        if release is None:
-            current = next((r for r in found if r.config == config), None)
-            before = [r for r in others if current and r.created <= current.created]
-            chosen = next(iter(before or others), None)
-        else:
-            chosen = next(
-                (r for r in found if release and r.release(site.name).startswith(release[: names.DIGITS])),
-                None,
-            )
-        if chosen is None or site.seen is None:
-            kept = ", ".join(r.release(site.name) for r in found) or "none"
+        current = next((r for r in found if r.config == config), None)
+        before = [r for r in others if current and r.created <= current.created]
+        chosen = next(iter(before or others), None)
+        if chosen is None:
             raise NotFound(
-                f"{site.name!r} has no kept release {release or 'before the serving one'}",
-                why=f"kept: {kept}",
+                f"{site.name!r} has no kept release before the serving one",
+                why=f"kept: {', '.join(r.release(site.name) for r in found) or 'none'}",
                 fix="deploy that model again, and set keep_releases to keep more",
             )
         return chosen

@@ -9,7 +9,7 @@ from typing import Any
 
 from clouddeploy.providers.aws import tags
 from clouddeploy.providers.sagemaker.endpoint_config import find_config, variant_of
-from clouddeploy.providers.sagemaker.names import base, is_versioned, release_of
+from clouddeploy.providers.sagemaker.names import base, is_split, is_versioned, main_of, release_of
 from clouddeploy.providers.sagemaker.site import Site, tags_of
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -41,15 +41,32 @@ def find_releases(site: Site, *, serving: str = "", besides: str = "") -> list[R
         serving: name of the endpoint config that serves.
         besides: name of one that need not be looked at.
     """
-    listed = _listed(site, "ListEndpointConfigs", "EndpointConfigs", "EndpointConfigName")
     found = [
         Release(name, entry.get("CreationTime", NEVER), carried.get(tags.DIGEST, ""))
-        for name, entry in listed.items()
+        for name, entry in list_configs(site).items()
         if name != besides
+        and is_versioned(site.name, name)
         and tags.is_ours(carried := tags_of(site.aws, entry["EndpointConfigArn"]), site.name)
     ]
+    serving = main_of(serving)
     found.sort(key=lambda r: (r.created, r.config), reverse=True)
     return sorted(found, key=lambda r: r.config != serving)
+
+
+def list_configs(site: Site) -> dict[str, Mapping[str, Any]]:
+    """The endpoint configs that may be the deployment's, by name: of releases, and those that split."""
+    return _listed(site, "ListEndpointConfigs", "EndpointConfigs", "EndpointConfigName")
+
+
+def find_splits(site: Site, *, besides: str = "") -> list[str]:
+    """Names of the endpoint configs of ours that share the requests between releases."""
+    return [
+        name
+        for name, entry in list_configs(site).items()
+        if name != besides
+        and is_split(site.name, name)
+        and tags.is_ours(tags_of(site.aws, entry["EndpointConfigArn"]), site.name)
+    ]
 
 
 def find_models(site: Site) -> dict[str, Mapping[str, Any]]:
@@ -65,4 +82,4 @@ def model_of(site: Site, config: str) -> str:
 
 def _listed(site: Site, operation: str, items: str, key: str) -> dict[str, Mapping[str, Any]]:
     found = site.aws.pages("sagemaker", operation, items, NameContains=base(site.name))
-    return {entry[key]: entry for entry in found if is_versioned(site.name, entry[key])}
+    return {entry[key]: entry for entry in found if is_versioned(site.name, main_of(entry[key]))}

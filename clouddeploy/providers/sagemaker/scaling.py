@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from clouddeploy.engine.resource import Resource
@@ -12,7 +13,7 @@ from clouddeploy.providers.sagemaker.check import is_serverless, machine
 from clouddeploy.providers.sagemaker.instances import instance
 from clouddeploy.providers.sagemaker.names import VARIANT
 from clouddeploy.providers.sagemaker.site import Site
-from clouddeploy.spec import Alarm, Deployment, Schedule, digest_of
+from clouddeploy.spec import Alarm, Autoscaling, Deployment, Schedule, digest_of
 
 COOLDOWN_S = 300
 """SageMaker's own (Application Auto Scaling User Guide, "Define cooldown periods"), said to be comparable."""
@@ -29,8 +30,12 @@ US_PER_MS = 1000
 
 def is_scaled(deployment: Deployment) -> bool:
     """Whether autoscaling owns the number of copies."""
-    wish = deployment.autoscaling
-    return not is_serverless(deployment) and (wish.min < wish.max or bool(wish.schedules))
+    return not is_serverless(deployment) and moves(deployment.autoscaling)
+
+
+def moves(wish: Autoscaling) -> bool:
+    """Whether the number of copies changes by itself."""
+    return wish.min < wish.max or bool(wish.schedules)
 
 
 def scaling(site: Site, deployment: Deployment, endpoint: str) -> tuple[Resource, ...]:
@@ -41,14 +46,19 @@ def scaling(site: Site, deployment: Deployment, endpoint: str) -> tuple[Resource
     """
     if not is_scaled(deployment):
         return ()
-    wish, of = deployment.autoscaling, site.dimension
-    ranges = tuple((s.min, s.max) for s in wish.schedules)
     tags = make_tags(deployment.tags, deployment.name)
-    target = ScalableTarget(
-        site.aws, site.survey, of, max(1, wish.min), wish.max, ranges, tags, needs=(endpoint,)
-    )
-    rule = tracking_rule(deployment)
-    name = policy_name(deployment.name)
+    return rules(site, deployment.autoscaling, machine(deployment), tags, (endpoint,))
+
+
+def rules(
+    site: Site, wish: Autoscaling, instance_type: str, tags: Mapping[str, str], needs: tuple[str, ...] = ()
+) -> tuple[Resource, ...]:
+    """Target, policy and schedules for `wish` on machines of `instance_type`."""
+    of = site.dimension
+    ranges = tuple((s.min, s.max) for s in wish.schedules)
+    target = ScalableTarget(site.aws, site.survey, of, max(1, wish.min), wish.max, ranges, tags, needs=needs)
+    rule = tracking_rule(site.name, wish, instance_type)
+    name = policy_name(site.name)
     policies = [ScalingPolicy(site.aws, site.survey, of, name, rule, (target.key,))] if rule else []
     actions = [_action(site, schedule, (target.key,)) for schedule in wish.schedules]
     return (target, *policies, *actions)
@@ -68,15 +78,14 @@ def _action(site: Site, schedule: Schedule, needs: tuple[str, ...]) -> Scheduled
     )
 
 
-def tracking_rule(deployment: Deployment) -> dict[str, Any] | None:
+def tracking_rule(name: str, wish: Autoscaling, instance_type: str) -> dict[str, Any] | None:
     """The ``TargetTrackingScalingPolicyConfiguration``; None when no metric is to be held."""
-    wish = deployment.autoscaling
     if wish.requests_per_minute is not None:
         metric, value = _predefined(PER_MINUTE), wish.requests_per_minute
     elif wish.concurrency is not None:
         metric, value = _predefined(CONCURRENT), wish.concurrency
     elif wish.cpu is not None:
-        metric, value = _cpu(deployment.name), wish.cpu * 100 * (instance(machine(deployment)).vcpus or 1)
+        metric, value = _cpu(name), wish.cpu * 100 * (instance(instance_type).vcpus or 1)
     else:
         return None
     out_s, in_s = wish.scale_out_cooldown_s, wish.scale_in_cooldown_s
@@ -105,9 +114,9 @@ def _cpu(name: str) -> dict[str, Any]:
     }
 
 
-def dimensions(name: str) -> list[dict[str, str]]:
+def dimensions(name: str, variant: str = VARIANT) -> list[dict[str, str]]:
     """What CloudWatch's metrics of an endpoint are kept by."""
-    return [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": VARIANT}]
+    return [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant}]
 
 
 def alarm_settings(name: str, alarm: Alarm) -> dict[str, Any]:

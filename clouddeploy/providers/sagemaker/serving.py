@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from clouddeploy.errors import CloudDeployError, CloudError, InputError, NotFoun
 from clouddeploy.providers.aws.client import Aws
 from clouddeploy.providers.aws.logs import last_lines
 from clouddeploy.providers.aws.metrics import sums
-from clouddeploy.providers.sagemaker.names import log_group, release_of
+from clouddeploy.providers.sagemaker.names import VARIANT, log_group, release_of
 from clouddeploy.providers.sagemaker.scaling import US_PER_MS, dimensions
 from clouddeploy.providers.sagemaker.site import NO_ENDPOINT
 from clouddeploy.spec import Phase, Reply, Status
@@ -119,7 +120,12 @@ QUERIES = {
 
 
 def metrics(aws: Aws, name: str, *, since_s: float) -> Mapping[str, float]:
-    """Figures of the past `since_s` seconds; without a request there is no ``latency_ms``."""
-    totals = sums(aws, "AWS/SageMaker", dimensions(name), QUERIES, since_s=since_s)
-    count, total_us = totals.pop("latency_count"), totals.pop("latency_sum")
-    return {**totals, "latency_ms": total_us / count / US_PER_MS} if count else totals
+    """Figures of the past `since_s` seconds, all variants together; without a request no ``latency_ms``."""
+    seen = aws.find("sagemaker", "DescribeEndpoint", NO_ENDPOINT, EndpointName=name) or {}
+    variants = [str(v["VariantName"]) for v in seen.get("ProductionVariants") or ()] or [VARIANT]
+    totals: Counter[str] = Counter()
+    for variant in variants:
+        totals.update(sums(aws, "AWS/SageMaker", dimensions(name, variant), QUERIES, since_s=since_s))
+    found: dict[str, float] = {key: float(totals[key]) for key in QUERIES}
+    count, total_us = found.pop("latency_count"), found.pop("latency_sum")
+    return {**found, "latency_ms": total_us / count / US_PER_MS} if count else found

@@ -27,6 +27,7 @@ from clouddeploy.providers.sagemaker.model import SageMakerModel
 from clouddeploy.providers.sagemaker.model_data import ModelData
 from clouddeploy.providers.sagemaker.releases import find_models, find_releases, model_of
 from clouddeploy.providers.sagemaker.site import Site, tags_of
+from clouddeploy.providers.sagemaker.splitting import old_splits
 
 
 def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource]:
@@ -42,9 +43,9 @@ def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource
     role = _role(site, data) if compiled.role is None else []
     base: list[Resource] = [*data, *role]
     models = _models(site, used, base)
-    configs = [_config(site, r.config, models) for r in old]
+    configs = [*(_config(site, r.config, models) for r in old), *old_splits(site, needs=models)]
     alarms = _alarms(site, {a.name for a in compiled.alarms}, data)
-    return [*data, *role, *models, *configs, *alarms, *_scaling(site, ())]
+    return [*data, *role, *models, *configs, *alarms, *scaling_of(site, ())]
 
 
 def everything(site: Site) -> Sequence[Resource]:
@@ -58,12 +59,13 @@ def everything(site: Site) -> Sequence[Resource]:
     base: list[Resource] = [*data, *role]
     models = _models(site, (), base)
     configs = [_config(site, r.config, models) for r in find_releases(site)]
+    configs += old_splits(site, needs=models)
     alarms = _alarms(site, (), data)
     found: list[Resource] = [*data, *role, *models, *configs, *alarms]
     if endpoint:
         needs = (*(c.key for c in configs), *(a.key for a in alarms))
         found.append(replace(endpoint, needs=needs))
-    scaled = [] if foreign else _scaling(site, (endpoint.key,) if endpoint else ())
+    scaled = [] if foreign else scaling_of(site, (endpoint.key,) if endpoint else ())
     logs = [] if foreign or not (found or scaled) else _logs(site, data)
     if endpoint and logs:
         found[-1] = replace(endpoint, needs=(*needs, *(r.key for r in logs)))
@@ -121,7 +123,7 @@ def _alarms(site: Site, wanted: Iterable[str], needs: Iterable[Resource]) -> lis
     ]
 
 
-def _scaling(site: Site, needs: tuple[str, ...]) -> list[Resource]:
+def scaling_of(site: Site, needs: tuple[str, ...]) -> list[Resource]:
     """The target with its policies and schedules; the plan leaves alone those that are wished for."""
     aws, survey, of = site.aws, site.survey, site.dimension
     if find_target(aws, of) is None:

@@ -148,17 +148,16 @@ def test_onnx_gets_its_runtime_unless_it_names_one(model: Model) -> None:
     ],
 )
 def test_each_target_becomes_its_metric(wish: Wish, scaling: Autoscaling, metric: str, value: float) -> None:
-    rule = tracking_rule(wish(autoscaling=scaling, compute=Compute(instance="ml.m5.xlarge")))
+    rule = tracking_rule("digits", scaling, "ml.m5.xlarge")
     assert rule is not None
     assert metric in str(rule)
     assert rule["TargetValue"] == value
     assert (rule["ScaleOutCooldown"], rule["ScaleInCooldown"]) == (300, 300)
 
 
-def test_cooldowns_are_taken_as_given(wish: Wish) -> None:
-    rule = tracking_rule(
-        wish(autoscaling=Autoscaling(max=2, cpu=0.5, scale_out_cooldown_s=0, scale_in_cooldown_s=60))
-    )
+def test_cooldowns_are_taken_as_given() -> None:
+    scaling = Autoscaling(max=2, cpu=0.5, scale_out_cooldown_s=0, scale_in_cooldown_s=60)
+    rule = tracking_rule("digits", scaling, "ml.m5.large")
     assert rule is not None
     assert (rule["ScaleOutCooldown"], rule["ScaleInCooldown"]) == (0, 60)
 
