@@ -65,6 +65,10 @@ def _command(name: str) -> Command:
         from clouddeploy.cli.predicting import predict
 
         return predict
+    if name in ("traffic", "scale"):
+        from clouddeploy.cli import sharing
+
+        return {"traffic": sharing.traffic, "scale": sharing.scale}[name]
     from clouddeploy.cli import running
 
     return {

@@ -18,6 +18,8 @@ COMMANDS = {
     "logs": "print a deployment's last log lines",
     "list": "list the deployments on a target",
     "rollback": "serve a kept release again",
+    "traffic": "show or change which release gets which share of the requests",
+    "scale": "change how many copies run",
     "delete": "remove everything that belongs to a deployment",
     "emulator": "start, stop or show the embedded cloud",
     "schema": "print the JSON schema of clouddeploy.toml",
@@ -120,7 +122,8 @@ def _add_target(parser: Parser) -> None:
     parser.add_argument("--target", help="where to: sagemaker, or another target that is installed")
     parser.add_argument("--emulated", action="store_true", help="use the embedded cloud on this machine")
     parser.add_argument("--region", help="the cloud's region")
-    parser.add_argument("--profile", help="profile of the cloud's credentials")
+    parser.add_argument("--profile", help="profile of the cloud's credentials (AWS)")
+    parser.add_argument("--project", help="the project (Google Cloud)")
 
 
 def _add_folder_commands(commands: dict[str, Parser]) -> None:
@@ -136,7 +139,7 @@ def _add_folder_commands(commands: dict[str, Parser]) -> None:
 
 
 def _add_named_commands(commands: dict[str, Parser]) -> None:
-    for name in ("predict", "status", "logs", "rollback", "delete"):
+    for name in ("predict", "status", "logs", "rollback", "traffic", "scale", "delete"):
         commands[name].add_argument("name", metavar="NAME", help="the deployment")
     predict, logs = commands["predict"], commands["logs"]
     predict.add_argument(
@@ -149,5 +152,21 @@ def _add_named_commands(commands: dict[str, Parser]) -> None:
     )
     logs.add_argument("--follow", action="store_true", help="go on printing new lines until Ctrl-C")
     commands["rollback"].add_argument("--to", metavar="RELEASE", help="the release (default: the one before)")
-    for name in ("deploy", "rollback", "delete"):
+    commands["traffic"].add_argument(
+        "shares", nargs="*", metavar="RELEASE=PERCENT", help="new shares; without any, show those that are"
+    )
+    _add_policy(commands["scale"])
+    for name in ("deploy", "rollback", "traffic", "scale", "delete"):
         commands[name].add_argument("--yes", action="store_true", help="don't ask")
+
+
+def _add_policy(parser: Parser) -> None:
+    parser.add_argument("--min", type=int, default=1, metavar="N", help="copies that always run (default: 1)")
+    parser.add_argument("--max", type=int, default=1, metavar="N", help="copies at the most (default: 1)")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--requests-per-minute", type=float, metavar="N", help="hold so many per copy")
+    target.add_argument("--concurrency", type=float, metavar="N", help="hold so many in progress per copy")
+    target.add_argument("--cpu", type=float, metavar="SHARE", help="hold this processor load, 0.01 to 1")
+    target.add_argument(
+        "--utilization", type=float, metavar="SHARE", help="hold this use of provisioned capacity, 0.1 to 0.9"
+    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clouddeploy.config import Config
     from clouddeploy.deployer import Deployer
 
-FLAGS = ("region", "profile")
+FLAGS = ("region", "profile", "project")
 """Flags that become options of the provider under the same name."""
 
 

@@ -14,7 +14,7 @@ from clouddeploy.cli.terminal import Terminal
 from clouddeploy.engine.events import Event
 from clouddeploy.engine.plan import Action, Plan, Step
 from clouddeploy.errors import InputError, NotFound
-from clouddeploy.spec import Deployment, Reply, Status, Summary
+from clouddeploy.spec import Autoscaling, Deployment, Reply, Status, Summary
 
 HANDLER = "def load(model_dir):\n    pass\n\n\ndef predict(inputs):\n    return inputs * 2\n"
 TOML = 'name = "digits"\ntarget = "fake"\n[model]\nfolder = "weights"\nhandler = "handler.py"\n'
@@ -50,6 +50,10 @@ class FakeEndpoint:
             return Status("missing", "Missing")
         return Status("ready", "InService", release=self.cloud.there[self.name], copies=1)
 
+    @property
+    def traffic(self) -> Mapping[str, int]:
+        return self.cloud.shares or {self.cloud.there[self.name]: 100}
+
     def logs(self, *, since_s: float, limit: int) -> Iterator[str]:
         self.cloud.asked.append(("logs", since_s, limit))
         return iter(self.cloud.lines[-limit:])
@@ -82,6 +86,7 @@ class FakeCloud:
     lines: list[str] = field(default_factory=lambda: ["loading", "ready"])
     asked: list[Any] = field(default_factory=list)
     failure: BaseException | None = None
+    shares: Mapping[str, int] = field(default_factory=dict)
     target: str = "fake"
 
     def make(self, target: str, **options: Any) -> FakeCloud:
@@ -110,6 +115,12 @@ class FakeCloud:
 
     def rollback(self, name: str, release: str | None, *, on_event: Callable[[Event], None]) -> None:
         self.there[name] = release or "before"
+
+    def split(self, name: str, shares: Mapping[str, int], *, on_event: Callable[[Event], None]) -> None:
+        self.shares = shares
+
+    def scale(self, name: str, autoscaling: Autoscaling, *, on_event: Callable[[Event], None]) -> None:
+        self.asked.append(("scale", name, autoscaling))
 
     def package(self, model: Any, out: Path, *, compression: str, architecture: str) -> Path:
         out.write_bytes(b"artifact")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fake_deployer import TOML, FakeCloud, cli, project
 
+from clouddeploy.autoscaling.policy import Autoscaling
 from clouddeploy.errors import CredentialsError, LeftBehind
 
 
@@ -63,7 +64,16 @@ def test_deploy_goes_on_after_a_yes(tmp_path: Path) -> None:
     assert "endpoint/digits: done (2 s)" in done.err
 
 
-@pytest.mark.parametrize("command", [["deploy"], ["delete", "digits"], ["rollback", "digits"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["deploy"],
+        ["delete", "digits"],
+        ["rollback", "digits"],
+        ["traffic", "digits", "ab12=100"],
+        ["scale", "digits"],
+    ],
+)
 def test_what_changes_things_refuses_without_a_terminal_and_without_yes(
     tmp_path: Path, command: list[str]
 ) -> None:
@@ -146,6 +156,33 @@ def test_delete_removes_and_deleting_again_succeeds(tmp_path: Path) -> None:
     assert json.loads(first.out) == {"name": "digits", "target": "fake", "deleted": True}
     assert json.loads(again.out)["deleted"] is False
     assert (first.code, again.code, cloud.there) == (0, 0, {})
+
+
+def test_traffic_shows_the_shares_and_sets_new_ones(tmp_path: Path) -> None:
+    cloud = FakeCloud({"digits": "1f2e3d4c5b"})
+    where = ("--target", "fake")
+    shown = cli("traffic", "digits", *where, folder=tmp_path, cloud=cloud)
+    assert (shown.code, shown.out) == (0, "1f2e3d4c5b  100 %\n")
+    asked = ("traffic", "digits", "1f2e3d4c5b=10", "0a1b2c3d4e=90%")
+    done = cli(*asked, *where, "--yes", folder=tmp_path, cloud=cloud)
+    assert (done.code, done.out) == (0, "1f2e3d4c5b   10 %\n0a1b2c3d4e   90 %\n")
+    refused = cli(*asked[:2], "1f2e3d4c5b", *where, "--yes", folder=tmp_path, cloud=cloud)
+    assert refused.code == 2
+    assert "is no share" in refused.err
+    unsure = cli(*asked, *where, folder=tmp_path, cloud=FakeCloud({"digits": "1f2e3d4c5b"}), answer="n\n")
+    assert unsure.out == ""
+    assert "nothing was changed" in unsure.err
+
+
+def test_scale_hands_the_policy_on(tmp_path: Path) -> None:
+    cloud = FakeCloud({"digits": "r1"})
+    asked = ("scale", "digits", "--min", "2", "--max", "5", "--concurrency", "8", "--target", "fake", "--yes")
+    done = cli(*asked, folder=tmp_path, cloud=cloud)
+    assert (done.code, done.out) == (0, "digits on fake: 2 to 5 copies\n")
+    assert ("scale", "digits", Autoscaling(min=2, max=5, concurrency=8)) in cloud.asked
+    refused = cli("scale", "digits", "--min", "3", "--target", "fake", "--yes", folder=tmp_path, cloud=cloud)
+    assert refused.code == 2
+    assert "min must not exceed max" in refused.err
 
 
 def test_rollback_serves_the_release_that_was_asked_for(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def shape(value: Any) -> Any:
         ("package", ["package", "--out", "OUT"]),
         ("status", ["status", "other"]),
         ("rollback", ["rollback", "other", "--yes"]),
+        ("traffic", ["traffic", "other", "1f2e3d4c5b=10", "0a1b2c3d4e=90", "--yes"]),
+        ("scale", ["scale", "other", "--min", "1", "--max", "4", "--yes"]),
         ("logs", ["logs", "other"]),
         ("list", ["list"]),
         ("delete", ["delete", "other", "--yes"]),
