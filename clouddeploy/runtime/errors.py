@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 
 STATUS = {
+    "bad_request": 400,
     "bad_json": 400,
     "bad_input": 400,
     "bad_shape": 400,
     "bad_dtype": 400,
     "empty_body": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
+    "too_slow": 408,
     "too_large": 413,
     "unsupported_media_type": 415,
+    "rate_limited": 429,
+    "head_too_large": 431,
     "prediction_failed": 500,
     "bad_prediction": 500,
     "non_finite_prediction": 500,
+    "not_ready": 503,
+    "overloaded": 503,
     "out_of_time": 503,
 }
 """HTTP status of each error code of the wire contract."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from clouddeploy.deployer import Deployer
 from clouddeploy.spec import Alarm, Architecture, Autoscaling, Compute, Schedule
-from clouddeploy.testing.faults import Call, Fault, Transport, aws_error
+from clouddeploy.testing.faults import Call, Fault, Transport, aws_error, google_error
+from clouddeploy.testing.google_inventory import GoogleCloud
 from clouddeploy.testing.inventory import SERVICES, aws_inventory
 from clouddeploy.testing.rig import Wrap
 
@@ -169,6 +170,72 @@ def aws_lambda() -> Iterator[AwsRig]:
         rescaled = Autoscaling(min=1, max=2, utilization=0.5)
         extra = {"runtime": LOCAL_RUNTIME}
         yield AwsRig(cloud, "lambda", wish, rescaled, extra, every_read=False)
+
+
+@dataclass
+class GoogleRig:
+    """A target of Google Cloud on an embedded cloud of its own.
+
+    Args:
+        cloud: the running emulator.
+        target: its name.
+        wish: further arguments of a deploy, so that it has everything the target can have.
+        rescaled: another policy than that of `wish`.
+        extra: further options of the target.
+    """
+
+    cloud: Any
+    target: str
+    wish: dict[str, Any]
+    rescaled: Autoscaling
+    extra: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 5
+    every_read: bool = False
+    project: str = "embedded"
+    region: str = "europe-west1"
+
+    def options(self) -> dict[str, Any]:
+        """Provider options that reach the embedded cloud without waiting between polls."""
+        return {
+            "project": self.project,
+            "region": self.region,
+            "endpoint_url": self.cloud.google_url,
+            "credentials": "anonymous",
+            "poll_s": 0.0,
+            **self.extra,
+        }
+
+    def deployer(self, wrap: Wrap | None = None) -> Deployer:
+        """A deployer with nothing remembered from others."""
+        deployer = Deployer(self.target, **self.options())
+        if wrap is not None:
+            gcp = deployer.provider.gcp  # type: ignore[attr-defined]
+            gcp.transport = wrap(gcp.transport)
+        return deployer
+
+    def error(self, fault: Fault, service: str, operation: str) -> Exception:
+        """What Google's clients raise."""
+        return google_error(fault, service, operation)
+
+    def mutates(self, call: Call) -> bool:
+        """Whether a call changes something."""
+        return not call[1].startswith((*READS, "TestIam"))
+
+    def inventory(self) -> dict[str, str]:
+        """Every object in the project."""
+        return GoogleCloud(self.cloud.google_url, self.project, self.region).inventory()
+
+
+@contextmanager
+def cloud_functions() -> Iterator[GoogleRig]:
+    """Cloud Functions with every operation instant, for this machine's own Python, without a network."""
+    wish = {
+        "compute": Compute(memory_mb=1024),
+        "autoscaling": Autoscaling(min=0, max=3, concurrency=4),
+    }
+    with local_wheels("numpy"), _emulator() as cloud:
+        extra = {"runtime": LOCAL_RUNTIME.replace(".", "")}
+        yield GoogleRig(cloud, "cloud-functions", wish, Autoscaling(min=1, max=2, concurrency=4), extra)
 
 
 @contextmanager

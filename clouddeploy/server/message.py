@@ -1,0 +1,94 @@
+"""One request and one response, as every protocol of the server sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from clouddeploy.runtime.errors import WireError
+
+JSON = "application/json"
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first line and the headers of a request, parsed.
+
+    Args:
+        method: upper-case.
+        path: decoded, without the query.
+        query: what follows the question mark, as it was sent.
+        headers: by lower-case name; several of one name are joined by a comma.
+        length: bytes of the body; -1 when it comes in chunks.
+        keep: whether the connection stays open afterwards.
+        version: ``1.0`` or ``1.1``.
+        expects: the client waits for ``100 Continue`` before it sends the body.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    length: int
+    keep: bool
+    version: str
+    expects: bool
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, complete.
+
+    Args:
+        head: first line and headers.
+        body: the body's bytes.
+        peer: address of the client, as ``host``.
+    """
+
+    head: Head
+    body: bytes
+    peer: str = ""
+
+    @property
+    def method(self) -> str:
+        """Upper-case."""
+        return self.head.method
+
+    @property
+    def path(self) -> str:
+        """Decoded, without the query."""
+        return self.head.path
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark, as it was sent."""
+        return self.head.query
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By lower-case name. Shared between requests with the same head: never change it."""
+        return self.head.headers
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response, complete; its length is written by the connection."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Headers = field(default=())
+
+
+def refusal(error: WireError, headers: Headers = ()) -> Response:
+    """The wire contract's answer to `error`."""
+    if error.status in (429, 503):
+        headers = (("retry-after", "1"), *headers)
+    return Response(error.status, error.body(), JSON, headers)
+
+
+STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("latin-1") for status in HTTPStatus
+}
+"""The first line of a response by status."""

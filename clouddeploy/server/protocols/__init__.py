@@ -1,0 +1,1 @@
+"""How clients speak to the server: each module adds the endpoints of one protocol."""
