@@ -11,7 +11,7 @@ from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.connection import Connection
 from clouddeploy.server.exchange import Exchange
 from clouddeploy.server.heads import Heads
-from clouddeploy.server.message import Response, refusal
+from clouddeploy.server.message import Response, ResponseHeads, refusal
 from clouddeploy.server.models import Models
 from clouddeploy.server.routing import Routes
 from clouddeploy.server.settings import ServerSettings
@@ -47,6 +47,7 @@ class App:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.heads = Heads()
+        self.response_heads = ResponseHeads()
         self.routes = Routes()
         self.before: list[Guard] = []
         self.after: list[Watcher] = []

@@ -13,12 +13,13 @@ from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.chunks import Chunks
 from clouddeploy.server.exchange import Exchange, Stream, new_event
 from clouddeploy.server.heads import END
-from clouddeploy.server.message import STATUS_LINES, Head, Headers, Request, Response, refusal
+from clouddeploy.server.message import Head, Headers, Request, Response, refusal
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CLOSE = b"connection: close\r\n"
 BODILESS = frozenset((204, 304))
 AHEAD = 1 << 16
 """Bytes that a client may send ahead of the answer before its connection isn't read any more."""
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
             self._buffer = data.lstrip(b"\r\n") if data[:1] in (b"\r", b"\n") else data
             return
         end += 4
-        head = self._app.heads.parse(data[:end].lstrip(b"\r\n"))
+        head = self._app.heads.parse(data[:end] if data[0] > 32 else data[:end].lstrip(b"\r\n"))
         length = head.length
         if 0 <= length <= len(data) - end:
             self._buffer = data[end + length :]
@@ -172,31 +173,22 @@ class Connection(asyncio.Protocol):
         head = exchange.request.head
         closing = self._closing or self._app.draining
         bodiless = head.method == "HEAD" or response.status in BODILESS
-        data = self._head_of(response, len(response.body), closing=closing)
-        self._transport.write(data if bodiless else data + response.body)
+        told = self._app.response_heads.get(response.status, response.content_type, response.headers)
+        body = response.body
+        self._transport.write(
+            b"%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
+            % (told, len(body), exchange.id.encode(), CLOSE if closing else b"", b"" if bodiless else body)
+        )
         self._next(closing=closing)
-
-    def _head_of(self, response: Response, length: int, *, closing: bool) -> bytes:
-        lines = [
-            STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status,
-            f"content-type: {response.content_type}\r\ncontent-length: {length}\r\n".encode("latin-1"),
-        ]
-        for name, value in response.headers:
-            lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
-        if closing:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
 
     def begin_stream(self, exchange: Exchange, status: int, content_type: str, headers: Headers) -> Stream:
         """Write the head of a response without a length."""
         chunked = exchange.request.head.version != "1.0"
         self._closing = self._closing or not chunked
         more = (*headers, ("transfer-encoding", "chunked")) if chunked else headers
-        lines = [STATUS_LINES[status], f"content-type: {content_type}\r\n".encode("latin-1")]
-        lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in more]
-        lines += [b"connection: close\r\n" if self._closing or self._app.draining else b"", b"\r\n"]
-        self.write(b"".join(lines))
+        told = self._app.response_heads.get(status, content_type, more)
+        closing = CLOSE if self._closing or self._app.draining else b""
+        self.write(b"%bx-request-id: %b\r\n%b\r\n" % (told, exchange.id.encode(), closing))
         self._stream = Stream(self, exchange, chunked=chunked)
         self._stream.closed = self._transport is None
         return self._stream

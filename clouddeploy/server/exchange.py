@@ -36,22 +36,40 @@ class Exchange:
     Attributes:
         request: what was asked.
         started: `time.perf_counter` when it was complete.
-        attributes: what the log and the metrics should know: ``model``, ``version``, ``batch``, ``key``, …
+        batch: examples in it, once that is known.
         gone: the client went away; an answer would reach nobody.
         status: of the response that was sent; 0 before.
     """
 
-    __slots__ = ("_connection", "_id", "_on_gone", "attributes", "gone", "request", "started", "status")
+    __slots__ = (
+        "_attributes",
+        "_connection",
+        "_id",
+        "_on_gone",
+        "batch",
+        "gone",
+        "request",
+        "started",
+        "status",
+    )
 
     def __init__(self, request: Request, connection: Connection) -> None:
         self.request = request
         self.started = time.perf_counter()
-        self.attributes: dict[str, Any] = {}
+        self.batch = 0
         self.gone = False
         self.status = 0
         self._connection = connection
         self._id = ""
-        self._on_gone: list[Callable[[], None]] = []
+        self._attributes: dict[str, Any] | None = None
+        self._on_gone: list[Callable[[], None]] | None = None
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the log and the metrics should know besides: ``model``, ``version``, ``key``, …"""
+        if self._attributes is None:
+            self._attributes = {}
+        return self._attributes
 
     @property
     def id(self) -> str:
@@ -77,12 +95,12 @@ class Exchange:
 
     def on_gone(self, act: Callable[[], None]) -> None:
         """Call `act` when the client goes away before it is answered."""
-        self._on_gone.append(act)
+        self._on_gone = [*(self._on_gone or ()), act]
 
     def leave(self) -> None:
         """The client went away."""
         self.gone = True
-        for act in self._on_gone:
+        for act in self._on_gone or ():
             act()
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from clouddeploy.runtime.errors import WireError
 
 JSON = "application/json"
+KNOWN = 256
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -88,7 +89,33 @@ def refusal(error: WireError, headers: Headers = ()) -> Response:
     return Response(error.status, error.body(), JSON, headers)
 
 
-STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("latin-1") for status in HTTPStatus
-}
-"""The first line of a response by status."""
+class ResponseHeads:
+    """The beginnings of responses, written once: most responses differ in length and id alone."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str, Headers], bytes] = {}
+
+    def get(self, status: int, content_type: str, headers: Headers) -> bytes:
+        """Status line, media type and `headers`, without the empty line that ends a head."""
+        key = (status, content_type, headers)
+        found = self._known.get(key)
+        if found is None:
+            pairs = (("content-type", content_type), *headers) if content_type else headers
+            lines = "".join(f"{name}: {_one_line(value)}\r\n" for name, value in pairs)
+            found = b"HTTP/1.1 %d %b\r\n%b" % (status, _phrase(status), lines.encode("latin-1", "replace"))
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+
+def _one_line(value: str) -> str:
+    """A header's value without what would end it: text of a model's must not write headers."""
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+def _phrase(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""

@@ -10,21 +10,25 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clouddeploy.runtime.decode import Arrays, Request
+from clouddeploy.runtime.decode import JSON, Arrays, Request
 from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.runtime.service import log_failure, prediction_failed
+from clouddeploy.server.engine.fast import FastJson, Rows
+from clouddeploy.server.engine.fast import body as body_of
 
 if TYPE_CHECKING:
     from clouddeploy.runtime.service import Service
 
-Done = Callable[[Result | WireError], None]
+Outcome = bytes | Result | WireError
+"""A JSON body that is written already, or predictions that are to be written, or a refusal."""
+Done = Callable[[Outcome], None]
 FAST_S = 0.002
 """A model that answers one example within this runs in the event loop."""
 
@@ -33,10 +37,11 @@ FAST_S = 0.002
 class Job:
     """One request that waits for its predictions."""
 
-    request: Request
+    request: Request | Rows
     deadline: float | None
     done: Done
     request_id: str
+    body: bytes
 
 
 class Engine:
@@ -60,6 +65,7 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service, self._clock = service, clock
+        self.fast = FastJson.of(service.signature)
         self._max_batch, self._delay_s, self._limit = max_batch, max_delay_ms / 1000, queue
         self._waiting: deque[Job] = deque()
         self._examples = 0
@@ -81,15 +87,29 @@ class Engine:
             self.example_s = time.perf_counter() - began
         self.threaded = self.example_s > FAST_S
 
-    def submit(self, request: Request, deadline: float | None, done: Done, request_id: str = "") -> None:
+    def submit(
+        self,
+        request: Request | Rows,
+        deadline: float | None,
+        done: Done,
+        request_id: str = "",
+        body: bytes = b"",
+    ) -> None:
         """Answer `request` by calling `done` in the event loop.
+
+        Args:
+            request: what was asked.
+            deadline: by when, in the clock's time.
+            done: told what came of it.
+            request_id: for the log.
+            body: the bytes of rows that were read fast, to be read thoroughly when they don't fit.
 
         Raises:
             WireError: ``overloaded``: too many examples wait already.
         """
         if self._examples + request.size > self._limit and self._waiting:
             raise WireError("overloaded", "too many requests wait for the model", "try again a little later")
-        self._waiting.append(Job(request, deadline, done, request_id))
+        self._waiting.append(Job(request, deadline, done, request_id, body))
         self._examples += request.size
         if not self._scheduled:
             self._scheduled = True
@@ -109,20 +129,48 @@ class Engine:
         for job, outcome in zip(jobs, self._predict(jobs), strict=True):
             job.done(outcome)
 
-    def _predict(self, jobs: list[Job]) -> list[Result | WireError]:
+    def _predict(self, jobs: list[Job]) -> Sequence[Outcome]:
+        if self.fast is not None and all(type(job.request) is Rows for job in jobs):
+            found = self._predict_rows(self.fast, jobs)
+            if found is not None:
+                return found
         if len(jobs) == 1:
             return [self._alone(jobs[0])]
         try:
-            joined = _joined([job.request.inputs for job in jobs])
-            size = sum(job.request.size for job in jobs)
-            outputs = self._service.predict(Request(joined, size)).outputs
+            requests = [self._thorough(job) for job in jobs]
+            joined = _joined([request.inputs for request in requests])
+            outputs = self._service.predict(Request(joined, sum(r.size for r in requests))).outputs
         except Exception:  # noqa: BLE001  # one bad example must not fail the others
             return [self._alone(job) for job in jobs]
-        return _parted(outputs, jobs)
+        return _parted(outputs, requests)
 
-    def _alone(self, job: Job) -> Result | WireError:
+    def _predict_rows(self, fast: FastJson, jobs: list[Job]) -> list[Outcome] | None:
+        """The bodies for requests that were read fast; None when one of them needs the thorough way."""
+        values = [row for job in jobs for row in job.request.values]  # type: ignore[union-attr]
+        array = fast.array(values)
+        if array is None:
+            return None
         try:
-            return self._service.predict(job.request)
+            outputs = self._service.predict(Request(array, len(values))).outputs
+        except Exception:  # noqa: BLE001  # found out one by one
+            return None
+        rows = fast.write(outputs)
+        if rows is None:
+            return list(_parted(outputs, [Request(array, j.request.size, _single(j)) for j in jobs]))
+        found: list[Outcome] = []
+        at = 0
+        for job in jobs:
+            end = at + job.request.size
+            found.append(body_of(rows[at:end], single=_single(job)))
+            at = end
+        return found
+
+    def _thorough(self, job: Job) -> Request:
+        return job.request if isinstance(job.request, Request) else self._service.decode(job.body, JSON)
+
+    def _alone(self, job: Job) -> Outcome:
+        try:
+            return self._service.predict(self._thorough(job))
         except WireError as error:
             return error
         except (Exception, SystemExit):  # noqa: BLE001  # the handler is anybody's code
@@ -142,14 +190,18 @@ def _joined(inputs: list[Arrays]) -> Arrays:
     return np.concatenate(inputs)  # type: ignore[arg-type]
 
 
-def _parted(outputs: Any, jobs: list[Job]) -> list[Result | WireError]:
-    found: list[Result | WireError] = []
+def _single(job: Job) -> bool:
+    return job.request.single
+
+
+def _parted(outputs: Any, requests: Sequence[Request]) -> list[Outcome]:
+    found: list[Outcome] = []
     at = 0
-    for job in jobs:
-        end = at + job.request.size
+    for request in requests:
+        end = at + request.size
         if isinstance(outputs, dict):
-            found.append(Result({name: rows[at:end] for name, rows in outputs.items()}, job.request.single))
+            found.append(Result({name: rows[at:end] for name, rows in outputs.items()}, request.single))
         else:
-            found.append(Result(outputs[at:end], job.request.single))
+            found.append(Result(outputs[at:end], request.single))
         at = end
     return found

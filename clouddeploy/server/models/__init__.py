@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.engine import Engine
+from clouddeploy.server.message import Headers
 
 if TYPE_CHECKING:
     from clouddeploy.runtime.service import Service
@@ -26,6 +27,7 @@ class Loaded:
         service: decodes, predicts and encodes.
         engine: makes batches of requests for it.
         release: the model's digest.
+        headers: what every answer of it carries.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Loaded:
     service: Service
     engine: Engine
     release: str
+    headers: Headers
 
 
 class Models:
@@ -87,7 +90,14 @@ class Models:
             queue=self._settings.queue,
         )
         engine.warm_up()
-        return Loaded(self._settings.name, "1", service, engine, service.release)
+        return Loaded(
+            self._settings.name,
+            "1",
+            service,
+            engine,
+            service.release,
+            (("x-clouddeploy-model", service.release),),
+        )
 
     async def stop(self) -> None:
         """End them."""

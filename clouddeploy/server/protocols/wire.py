@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clouddeploy.runtime.decode import JSON
+from clouddeploy.runtime.decode import JSON, Request
 from clouddeploy.runtime.encode import Result, accepted
 from clouddeploy.runtime.errors import WireError
+from clouddeploy.server.engine.batching import Outcome
+from clouddeploy.server.engine.fast import Rows
 from clouddeploy.server.message import Response, refusal
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from clouddeploy.server.exchange import Exchange
     from clouddeploy.server.models import Loaded
 
+JSON_FIRST = frozenset((JSON, "*/*", ""))
+"""Values of Accept for which JSON is the answer."""
 OK = Response(200, b'{"status":"ok"}')
 
 
@@ -49,21 +53,27 @@ def answer(loaded: Loaded, exchange: Exchange) -> None:
     request = exchange.request
     headers = request.head.headers
     accept = headers.get("accept", "*/*")
-    accepted(accept)
-    service = loaded.service
-    asked = service.decode(request.body, headers.get("content-type", JSON))
-    exchange.attributes["batch"] = asked.size
+    kind = headers.get("content-type", JSON)
+    named = loaded.headers
 
-    def done(outcome: Result | WireError) -> None:
-        named = (("x-clouddeploy-model", loaded.release), ("x-request-id", exchange.id))
-        if isinstance(outcome, Result):
-            try:
-                body, kind = service.encode(outcome, accept)
-            except WireError as error:
-                outcome = error
-            else:
-                exchange.reply(Response(200, body, kind, named))
+    def done(outcome: Outcome) -> None:
+        if type(outcome) is bytes:
+            exchange.reply(Response(200, outcome, JSON, named))
+            return
+        try:
+            if isinstance(outcome, Result):
+                exchange.reply(Response(200, *loaded.service.encode(outcome, accept), named))
                 return
+        except WireError as error:
+            outcome = error
+        assert isinstance(outcome, WireError)
         exchange.reply(refusal(outcome, named))
 
-    loaded.engine.submit(asked, None, done, exchange.id)
+    asked: Request | Rows | None = None
+    if loaded.engine.fast is not None and kind == JSON and accept in JSON_FIRST:
+        asked = loaded.engine.fast.read(request.body)
+    if asked is None:
+        accepted(accept)
+        asked = loaded.service.decode(request.body, kind)
+    exchange.batch = asked.size
+    loaded.engine.submit(asked, None, done, exchange.id, request.body)
