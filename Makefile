@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 help:
 	@echo "make demo    deploy a real model to the embedded cloud, get predictions, tear down"
-	@echo "             (TARGET=lambda: as a Lambda function instead of a SageMaker endpoint)"
+	@echo "             (TARGET=lambda, cloud-functions or cloud-run: there instead of on SageMaker)"
 	@echo "make test    lint, types, layers and all tests"
 	@echo "make faults  every sweep of injected faults, also those that take many minutes"
 	@echo "make setup   only create $(VENV) from requirements.lock"
@@ -29,6 +29,8 @@ $(READY): requirements.lock pyproject.toml tools/osls/package-lock.json
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@# Node comes from PyPI. Without osls everything works but tests/serverless, which then says so.
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools/osls --silent --no-audit --no-fund || echo "osls could not be installed: tests/serverless will be skipped"
+	@# What functions run in on the embedded Google Cloud; without it the first deploy there makes it.
+	$(BIN)/python -m clouddeploy.emulator.google.prepare
 	@touch $(READY)
 
 demo: setup

@@ -24,10 +24,14 @@ from clouddeploy.emulator.functions import invoking, url_calls
 from clouddeploy.emulator.functions.fleet import Fleet
 from clouddeploy.emulator.functions.metrics import FunctionMetrics
 from clouddeploy.emulator.functions.sources import Sources
+from clouddeploy.emulator.google.cloud import Google
 from clouddeploy.emulator.http.listener import LOOPBACK, Listener
 from clouddeploy.emulator.http.message import Request, Response
 from clouddeploy.emulator.http_api import gateway
 from clouddeploy.emulator.plane.pool import Pool
+from clouddeploy.emulator.registry import Store as Registry
+from clouddeploy.emulator.registry import api as registry_api
+from clouddeploy.emulator.registry import ecr, stand_ins
 from clouddeploy.emulator.routes import CHECKED, ROUTES
 from clouddeploy.emulator.s3.parts import Parts
 from clouddeploy.emulator.s3.policies import Policies
@@ -49,9 +53,10 @@ class Cloud:
         settings: times and limits.
         folder: where containers keep their files; must exist.
         port: 0 lets the operating system choose.
+        google_port: likewise, for Google Cloud.
     """
 
-    def __init__(self, settings: Settings, folder: Path, *, port: int = 0) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, port: int = 0, google_port: int = 0) -> None:
         self.settings = settings
         self.identity = secrets.token_hex(16)
         self.store = Store()
@@ -66,9 +71,13 @@ class Cloud:
         self.policies: Policies = {}
         self.clients = Clients(lambda: self.url)
         self.moto = Moto()
+        self.registry = Registry(folder / "registry")
+        self.registry.spaces += [stand_ins.space(), ecr.space()]
+        stand_ins.fill(self.registry)
         self.pool = Pool(self.s3, folder, lambda: self.settings)
-        self.functions = Fleet(folder / "functions", lambda: self.settings, lambda: self.url)
+        self.functions = Fleet(folder / "functions", lambda: self.settings, lambda: self.url, self.registry)
         self.listener = Listener(self.handle, port=port)
+        self.google = Google(folder / "google", lambda: self.settings, self.registry, port=google_port)
         self.fleets = Fleets(self.pool, self.s3, lambda: self.settings, lambda: self.url)
         self.stopped = threading.Event()
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -82,12 +91,14 @@ class Cloud:
     def start(self) -> None:
         """Begin to answer."""
         self.moto.warm()
+        self.google.start()
         self.listener.start()
 
     def close(self) -> None:
         """Stop answering and end every container."""
         self.stopped.set()
         self.listener.stop()
+        self.google.close()
         self.pool.close()
         self.functions.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
@@ -106,6 +117,9 @@ class Cloud:
         api = gateway.api_in(request)
         if api is not None:
             return gateway.answer(self, request, *api)
+        image = registry_api.answer(self.registry, request)
+        if image is not None:
+            return image
         if request.target.startswith(admin.PREFIX):
             return admin.handle(self, request)
         call = identify(request)
@@ -160,16 +174,21 @@ class Cloud:
         self.function_metrics.clear()
         self.functions.clear()
         self.moto.reset()
+        self.google.reset()
+        self.registry.clear()
+        stand_ins.fill(self.registry)
         self.pool.clear()
         self._counts.clear()
 
     def state(self) -> Mapping[str, Any]:
         """What goes on: settings, living processes, and how often each operation was called."""
-        calls = {f"{service}.{operation}": n for (service, operation), n in sorted(self._counts.items())}
+        counts = self._counts + self.google.calls
+        calls = {f"{service}.{operation}": n for (service, operation), n in sorted(counts.items())}
         return {
             "url": self.url,
             "identity": self.identity,
             "processes": self.pool.processes(),
             "functions": self.functions.processes(),
+            "google": self.google.state(),
             "calls": calls,
         }

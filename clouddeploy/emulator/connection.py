@@ -25,6 +25,8 @@ from clouddeploy.errors import CloudDeployError, Timeout
 
 REGION = "us-east-1"
 KEY = "emulated"
+GOOGLE_PROJECT = "embedded"
+GOOGLE_REGION = "europe-west1"
 PROBE_S = 5.0
 STOP_S = 15.0
 LOG_TAIL = 2000
@@ -41,6 +43,9 @@ class Connection:
         access_key_id: any is taken.
         secret_access_key: any is taken.
         account: the one account.
+        google_url: its address for Google Cloud, on loopback, too.
+        google_project: default project there; every project exists.
+        google_region: default region there.
     """
 
     url: str
@@ -48,15 +53,34 @@ class Connection:
     access_key_id: str = KEY
     secret_access_key: str = KEY
     account: str = ACCOUNT
+    google_url: str = ""
+    google_project: str = GOOGLE_PROJECT
+    google_region: str = GOOGLE_REGION
 
     def env(self) -> dict[str, str]:
-        """The environment variables that boto3, the AWS command line and others obey."""
+        """The environment variables that boto3, gcloud, both command lines and others obey."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
+            **(self._google_env() if self.google_url else {}),
+        }
+
+    def _google_env(self) -> dict[str, str]:
+        """Variables of the storage clients and of gcloud ("gcloud topic configurations", ``CLOUDSDK_…``)."""
+        products = ("CLOUDFUNCTIONS", "RUN", "IAM", "LOGGING", "ARTIFACTREGISTRY", "SECRETMANAGER")
+        overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{p}": f"{self.google_url}/" for p in products}
+        overrides["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"] = f"{self.google_url}/storage/v1/"
+        return {
+            "STORAGE_EMULATOR_HOST": self.google_url,
+            "GOOGLE_CLOUD_PROJECT": self.google_project,
+            "CLOUDSDK_CORE_PROJECT": self.google_project,
+            "CLOUDSDK_FUNCTIONS_REGION": self.google_region,
+            "CLOUDSDK_RUN_REGION": self.google_region,
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            **overrides,
         }
 
 
@@ -82,7 +106,9 @@ def log_file() -> Path:
 def running() -> Connection | None:
     """The daemon of this user, if one answers; a file left by a dead one counts for nothing."""
     state = _read_state()
-    return Connection(state["url"]) if state and _answers(state) else None
+    if state is None or not _answers(state):
+        return None
+    return Connection(state["url"], google_url=state.get("google_url", ""))
 
 
 def start(
@@ -157,12 +183,13 @@ def request(url: str, method: str, action: str, body: Mapping[str, Any] | None =
     return found
 
 
-def write_state(url: str, identity: str) -> None:
+def write_state(url: str, identity: str, *, google_url: str = "") -> None:
     """Name the process that calls this as the daemon; replaces the file in one step."""
     path = state_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"pid": os.getpid(), "url": url, "identity": identity}), encoding="utf-8")
+    told = {"pid": os.getpid(), "url": url, "google_url": google_url, "identity": identity}
+    fresh.write_text(json.dumps(told), encoding="utf-8")
     fresh.replace(path)
 
 

@@ -42,10 +42,10 @@ def serve_user(*, port: int, settings: Settings) -> Connection:
     """Serve as this user's daemon until it is told to stop."""
     with serving(settings, state_folder() / "containers", port=port) as cloud:
         _stop_on_signals(cloud)
-        write_state(cloud.url, cloud.identity)
+        write_state(cloud.url, cloud.identity, google_url=cloud.google.url)
         cloud.stopped.wait()
         state_file().unlink(missing_ok=True)
-        return Connection(cloud.url)
+        return Connection(cloud.url, google_url=cloud.google.url)
 
 
 def serve_supervised(*, port: int, settings: Settings) -> None:
@@ -54,7 +54,7 @@ def serve_supervised(*, port: int, settings: Settings) -> None:
     with serving(settings, folder, port=port) as cloud:
         _stop_on_signals(cloud)
         threading.Thread(target=_stop_with_parent, args=(cloud,), daemon=True).start()
-        sys.stdout.write(json.dumps({"url": cloud.url}) + "\n")
+        sys.stdout.write(json.dumps({"url": cloud.url, "google_url": cloud.google.url}) + "\n")
         sys.stdout.flush()
         cloud.stopped.wait()
 

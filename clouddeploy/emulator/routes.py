@@ -12,6 +12,7 @@ from clouddeploy.emulator.functions import api
 from clouddeploy.emulator.http.message import Response
 from clouddeploy.emulator.http_api import gateway
 from clouddeploy.emulator.iam import documents
+from clouddeploy.emulator.registry.routing import ROUTES as REGISTRY
 from clouddeploy.emulator.s3 import conditions, parts
 from clouddeploy.emulator.s3 import policies as bucket_policies
 from clouddeploy.emulator.sagemaker import configs, endpoints, listing, models, tags, updates
@@ -71,5 +72,6 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("apigateway", "POST"): gateway.control,
     ("apigateway", "PATCH"): gateway.control,
     **CLOUDFORMATION,
+    **REGISTRY,
     **{("lambda", operation): api.answer for operation in api.OPERATIONS},
 }

@@ -40,6 +40,11 @@ class Emulator:
         return self.connection.url
 
     @property
+    def google_url(self) -> str:
+        """Where it answers for Google Cloud."""
+        return self.connection.google_url
+
+    @property
     def pid(self) -> int:
         """Its process."""
         assert self._process is not None, "not started"
@@ -71,7 +76,8 @@ class Emulator:
             raise CloudDeployError(
                 "the embedded cloud could not start", why=why, fix="pip install 'clouddeploy[emulator]'"
             )
-        self.connection = Connection(json.loads(line)["url"])
+        told = json.loads(line)
+        self.connection = Connection(told["url"], google_url=told["google_url"])
         return self
 
     def log(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from clouddeploy.emulator.google.settings import GoogleSettings
 from clouddeploy.errors import SpecError
 
 ACCOUNT = "123456789012"
@@ -32,7 +33,8 @@ class Settings:
         serverless_request_limit: the same for a serverless variant (Serverless Inference,
             "Feature limits": 4 MB).
         idle_stop_s: seconds without a request after which a container's process is ended.
-        keep_unused_s: seconds that a process lives on after the last endpoint that used it is gone.
+        keep_unused_s: seconds that a process lives on after the last endpoint or function that used it is
+            gone, for the next one of the same content.
         max_processes: containers alive at once; the longest idle one makes room.
         function_creating_s: seconds that a new function stays ``Pending``.
         function_updating_s: seconds that an update of a function stays ``InProgress``.
@@ -43,6 +45,8 @@ class Settings:
         function_retry_s: seconds before an asynchronous event is tried again ("How Lambda handles errors
             and retries with asynchronous invocation": a minute; shorter here).
         max_function_processes: functions' processes alive at once on this machine; an event waits for room.
+        google: those of the embedded Google Cloud; `keep_unused_s`, `idle_stop_s`, `settle_s` and
+            `max_processes` hold there too.
     """
 
     creating_s: float = 0
@@ -65,22 +69,25 @@ class Settings:
     function_concurrency: int = 1000
     function_retry_s: float = 0.2
     max_function_processes: int = 32
+    google: GoogleSettings = field(default_factory=GoogleSettings)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            whole = field.type == "int"
-            least = 1 if field.name in ("max_processes", "max_function_processes") else 0
+        for known in fields(self):
+            value = getattr(self, known.name)
+            if known.name == "google":
+                continue
+            whole = known.type == "int"
+            least = 1 if known.name in ("max_processes", "max_function_processes") else 0
             good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
             if not good or value < least:
                 raise SpecError(
-                    f"Settings.{field.name} is {value!r}",
+                    f"Settings.{known.name} is {value!r}",
                     why=f"allowed: a {'whole ' if whole else ''}number, {least} or more",
-                    fix=f"give {field.name} such a number",
+                    fix=f"give {known.name} such a number",
                 )
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
-        """These settings with some of them changed.
+        """These settings with some of them changed; ``google`` may be a mapping of some of its own.
 
         Raises:
             SpecError: one is unknown or out of range.
@@ -89,4 +96,7 @@ class Settings:
         if unknown:
             known = ", ".join(f.name for f in fields(self))
             raise SpecError(f"Settings has no {unknown[0]!r}", why=f"known: {known}", fix="use one of them")
+        google = values.get("google")
+        if isinstance(google, Mapping):
+            values = {**values, "google": self.google.changed(google)}
         return replace(self, **values)

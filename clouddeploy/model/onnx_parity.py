@@ -160,5 +160,5 @@ def _differs(place: str, want: str, got: str, tolerance: float) -> ModelError:
         why=f"allowed is {tolerance:g} of 1 + the value; what depends on the data or on the batch may have "
         "become a constant when it was traced, and a module that is random differs each time",
         fix="write forward with tensor operations, allow more with tolerance=…, or deploy an image, "
-        'which can hold torch: Deployer("lambda", image=…)',
+        'which can hold torch: Deployer("lambda", package="image")',
     )

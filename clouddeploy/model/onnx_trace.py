@@ -21,7 +21,7 @@ from clouddeploy.model.onnx_parity import Case
 from clouddeploy.model.signature import Signature, Tensor
 from clouddeploy.model.torch_call import Probe
 
-IMAGE = 'deploy an image, which can hold torch: Deployer("lambda", image=…)'
+IMAGE = 'deploy an image, which can hold torch: Deployer("lambda", package="image")'
 _OPERATORS = (
     r"operator '((?:aten|prim|quantized|[\w.]+)::[\w.]+)'",
     r"ONNX export of operator ([\w:.]+)",

@@ -17,7 +17,6 @@ service enforces as less than 262144000 bytes; 50 MB zipped when sent with the c
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,9 +27,16 @@ from clouddeploy.model import Model
 from clouddeploy.packaging import wheels
 from clouddeploy.packaging.artifact import MANIFEST, Artifact, Member, Report
 from clouddeploy.packaging.needs import needs, refuse_torch, served_form
+from clouddeploy.packaging.parts import (
+    canonical_json,
+    largest,
+    lines,
+    mebibytes,
+    members_of,
+    told,
+    users_parts,
+)
 from clouddeploy.packaging.platforms import Platform
-from clouddeploy.packaging.sagemaker import canonical_json, kept
-from clouddeploy.packaging.selection import left_out, suspicions
 from clouddeploy.packaging.shipped import handler_source, runtime_files
 
 ENTRY = "lambda_handler.py"
@@ -41,7 +47,6 @@ UNPACKED_BYTES = 262_144_000
 """A package must be smaller than this, unpacked."""
 DIRECT_BYTES = 50 << 20
 """A zip up to this size could be sent in the call; ours go through S3 in any case."""
-LARGEST = 5
 
 
 @dataclass(frozen=True)
@@ -136,24 +141,17 @@ def lambda_artifact(model: Model, *, python: str, architecture: str) -> LambdaAr
     lock = wheels.resolve(needs(packed), platform)
     refuse_torch(lock, "what the requirements need")
     tree = wheels.installed(lock, platform)
-    _refuse_clashes(tree)
+    refuse_clashes(tree)
     warnings: list[str] = []
-    mine = [*kept(packed.files, "model/", warnings), *kept(packed.code, "app/", warnings)]
-    if packed.handler and f"app/{packed.handler}" not in {member.name for member in mine}:
-        raise ModelError(
-            f"the handler {packed.handler!r} isn't among the files to pack",
-            why=left_out(packed.handler) or "the model's code doesn't hold it",
-            fix="rename it, or name a handler that is part of the model's code",
-        )
-    for member in mine:
-        warnings += suspicions(member)
-    members = (*_own(packed, lock, tree, platform), *mine, *tree.members)
+    mine = users_parts(packed, warnings)
+    members = (*own_members(packed, lock, tree, platform), *mine, *tree.members)
     content = Artifact("zip", members, tuple(warnings), (model, packed))
     _refuse_size(content.members)
     return LambdaArtifact(platform, packed, lock, tuple(warnings), content, tree)
 
 
-def _own(model: Model, lock: Iterable[str], tree: wheels.Tree, platform: Platform) -> list[Member]:
+def own_members(model: Model, lock: Iterable[str], tree: wheels.Tree, platform: Platform) -> list[Member]:
+    """Entry, runtime, manifest, lock, and the list of what came from wheels."""
     packages = {
         "python": platform.python,
         "architecture": platform.architecture,
@@ -163,13 +161,18 @@ def _own(model: Model, lock: Iterable[str], tree: wheels.Tree, platform: Platfor
         ENTRY: handler_source(ENTRY),
         **runtime_files(),
         f"model/{MANIFEST}": canonical_json(model.manifest()),
-        LOCK: "".join(f"{line}\n" for line in lock).encode(),
+        LOCK: lines(lock),
         PACKAGES: canonical_json(packages),
     }
-    return [Member.of_bytes(name, content) for name, content in files.items()]
+    return members_of(files)
 
 
-def _refuse_clashes(tree: wheels.Tree) -> None:
+def refuse_clashes(tree: wheels.Tree) -> None:
+    """Refuse wheels with a name of ours.
+
+    Raises:
+        ModelError: names it.
+    """
     taken = sorted({name for name in tree.entries if name.removesuffix(".py") in OURS or name in OURS})
     if not taken:
         return
@@ -186,25 +189,12 @@ def _refuse_size(members: Iterable[Member]) -> None:
     total = sum(member.size for member in found)
     if total < UNPACKED_BYTES:
         return
-    parts = ", ".join(f"{name} {_mib(size)}" for name, size in largest(found))
     raise ModelError(
-        f"the package has {_mib(total)} unpacked ({total:,} bytes)",
-        why=f"Lambda takes less than {_mib(UNPACKED_BYTES)}; the largest parts: {parts}",
+        f"the package has {mebibytes(total)} unpacked ({total:,} bytes)",
+        why=f"Lambda takes less than {mebibytes(UNPACKED_BYTES)}; the largest parts: {told(largest(found))}",
         fix="leave out requirements that serving doesn't need, make the weights smaller (float16, "
-        'quantisation), or deploy an image, which may have 10 GB: Deployer("lambda", image=…)',
+        'quantisation), or deploy an image, which may have 10 GB: Deployer("lambda", package="image")',
     )
-
-
-def largest(members: Iterable[Member]) -> tuple[tuple[str, int], ...]:
-    """The largest parts of `members` and their bytes, at most five, the largest first."""
-    sizes: Counter[str] = Counter()
-    for member in members:
-        sizes[member.name.partition("/")[0].removesuffix(".libs")] += member.size
-    return tuple(sorted(sizes.items(), key=lambda part: (-part[1], part[0]))[:LARGEST])
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"
 
 
 def _silent(done: int, total: int) -> None:

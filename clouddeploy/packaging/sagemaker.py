@@ -12,19 +12,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from clouddeploy.errors import ModelError, SpecError
+from clouddeploy.errors import SpecError
 from clouddeploy.packaging.artifact import MANIFEST, Artifact, Form, Member
+from clouddeploy.packaging.parts import canonical_json, users_parts
 from clouddeploy.packaging.requirements import normalised
-from clouddeploy.packaging.selection import TOLD, left_out, suspicions
 from clouddeploy.packaging.shipped import handler_source, runtime_files
 from clouddeploy.spec import Compression
 
 if TYPE_CHECKING:
-    from clouddeploy.model import File, Model
+    from clouddeploy.model import Model
 
 ENTRY = "sagemaker_inference.py"
 PREFIX_FROM_BYTES = 256 << 20
@@ -55,21 +54,8 @@ def sagemaker_artifact(
         content = "".join(f"{line}\n" for line in requirements)
         members.append(Member.of_bytes("code/requirements.txt", content.encode()))
     warnings: list[str] = []
-    mine = [*kept(model.files, "", warnings), *kept(model.code, "code/app/", warnings)]
-    if model.handler and f"code/app/{model.handler}" not in {member.name for member in mine}:
-        raise ModelError(
-            f"the handler {model.handler!r} isn't among the files to pack",
-            why=left_out(model.handler) or "the model's code doesn't hold it",
-            fix="rename it, or name a handler that is part of the model's code",
-        )
-    for member in mine:
-        warnings += suspicions(member)
+    mine = users_parts(model, warnings, files="", code="code/app/")
     return Artifact(_form(model, compression), tuple(members + mine), tuple(warnings), model)
-
-
-def canonical_json(value: object) -> bytes:
-    """`value` in one spelling: sorted keys, UTF-8, two spaces, a closing line break."""
-    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _form(model: Model, compression: Compression) -> Form:
@@ -80,13 +66,3 @@ def _form(model: Model, compression: Compression) -> Form:
             f"compression is {compression!r}", why="allowed: 'auto', 'gzip', 'none'", fix="choose one of them"
         )
     return FORMS[compression]
-
-
-def kept(files: Iterable[File], folder: str, warnings: list[str]) -> Iterator[Member]:
-    """`files` under `folder` without what is left out; adds to `warnings` what somebody may miss."""
-    for file in files:
-        kind = left_out(file.name)
-        if not kind:
-            yield Member(folder + file.name, file.size, file.sha256, file.path, stamp=file.stamp)
-        elif kind in TOLD:
-            warnings.append(f"{folder}{file.name}: left out ({kind})")

@@ -30,8 +30,14 @@ class Done:
     told: tuple[str, ...]
 
 
-def run(arguments: Sequence[str], platform: Platform, *, timeout_s: float = TIMEOUT_S) -> Done:
+def run(
+    arguments: Sequence[str], platform: Platform, *, index: str | None = None, timeout_s: float = TIMEOUT_S
+) -> Done:
     """Run uv for `platform`; it and its children are ended after `timeout_s` seconds.
+
+    Args:
+        index: address of an index that is asked besides the usual one; the best version of both counts,
+            as with pip.
 
     Raises:
         TargetError: uv isn't installed.
@@ -42,6 +48,7 @@ def run(arguments: Sequence[str], platform: Platform, *, timeout_s: float = TIME
         *("--python", sys.executable, "--no-python-downloads"),
         *("--python-version", platform.python, "--python-platform", platform.tag),
         *("--only-binary", ":all:"),
+        *(("--index", index, "--index-strategy", "unsafe-best-match") if index else ()),
     ]
     environment = {**os.environ, "UV_NO_WRAP": "1"}
     with subprocess.Popen(

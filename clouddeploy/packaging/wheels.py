@@ -54,8 +54,11 @@ class Tree:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def resolve(requirements: Iterable[str], platform: Platform) -> tuple[str, ...]:
+def resolve(requirements: Iterable[str], platform: Platform, *, index: str | None = None) -> tuple[str, ...]:
     """The exact versions that `requirements` come to on `platform`, as lines ``name==version``, sorted.
+
+    Args:
+        index: address of a package index that is asked besides the usual one.
 
     Raises:
         ModelError: they can't be resolved, or a package has no wheel that fits: names it, and the
@@ -64,8 +67,9 @@ def resolve(requirements: Iterable[str], platform: Platform) -> tuple[str, ...]:
     lines = normalised(requirements)
     if not lines:
         return ()
+    asked_of = {**uv.index_settings(), **({"index": index} if index else {})}
     key = digest_of({"requirements": lines, "platform": platform.tag, "python": platform.python,
-                     "settings": uv.index_settings()})  # fmt: skip
+                     "settings": asked_of})  # fmt: skip
     kept = cache_folder() / "locks" / f"{key[:32]}.txt"
     if kept.is_file() and os.environ.get(RELOCK, "") in ("", "0"):
         return tuple(kept.read_text(encoding="utf-8").splitlines())
@@ -73,7 +77,7 @@ def resolve(requirements: Iterable[str], platform: Platform) -> tuple[str, ...]:
         asked = Path(folder) / "requirements.in"
         asked.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         command = ("pip", "compile", "--quiet", "--no-header", "--no-annotate", str(asked))
-        done = uv.run(command, platform)
+        done = uv.run(command, platform, index=index)
     if done.status:
         raise unresolved(lines, platform, done)
     lock = tuple(sorted(_pins(done.answer)))
@@ -88,8 +92,8 @@ def _pins(answer: str) -> Iterator[str]:
             yield pin
 
 
-def installed(lock: Sequence[str], platform: Platform) -> Tree:
-    """The wheels that `lock` names, from the cache, or installed into it.
+def installed(lock: Sequence[str], platform: Platform, *, index: str | None = None) -> Tree:
+    """The wheels that `lock` names, from the cache, or installed into it; `index` as for `resolve`.
 
     Raises:
         ModelError: uv could not install them, or one of them holds a link.
@@ -99,13 +103,13 @@ def installed(lock: Sequence[str], platform: Platform) -> Tree:
                      "trimming": trimming.VERSION})  # fmt: skip
     folder = cache_folder() / "wheels" / key[:32]
     if not (folder / INDEX).is_file():
-        _install(pins, platform, folder)
+        _install(pins, platform, folder, index)
     rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     members = tuple(Member(name, size, sha256, folder / name, mode) for name, size, sha256, mode in rows)
     return Tree(folder, pins, members)
 
 
-def _install(pins: tuple[str, ...], platform: Platform, folder: Path) -> None:
+def _install(pins: tuple[str, ...], platform: Platform, folder: Path, index: str | None) -> None:
     """Install into a folder beside, which becomes `folder` when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     hidden = Path(tempfile.mkdtemp(prefix=".installing-", dir=folder.parent))
@@ -115,9 +119,8 @@ def _install(pins: tuple[str, ...], platform: Platform, folder: Path) -> None:
         tree.mkdir(mode=0o755)
         if pins:
             where = ("--target", str(tree), "--link-mode", "copy", "--no-compile-bytecode")
-            done = uv.run(
-                ("pip", "install", "--quiet", "--no-deps", *where, "--requirement", str(listed)), platform
-            )
+            command = ("pip", "install", "--quiet", "--no-deps", *where, "--requirement", str(listed))
+            done = uv.run(command, platform, index=index)
             if done.status:
                 raise unresolved(pins, platform, done)
         trimming.trim(tree)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+GOOGLES_OWN = "gcf-artifacts"
+"""The repository that Cloud Functions makes for itself and shares between all functions of a region."""
+
 
 @dataclass(frozen=True)
 class GoogleCloud:
@@ -65,10 +68,17 @@ class GoogleCloud:
     def _services(self) -> Iterator[tuple[str, str]]:
         for service in self._get(f"/v2/{self._here}/services").get("services", ()):
             name = _last(service["name"])
-            shares = [(t.get("percent", 0), bool(t.get("revision"))) for t in service.get("traffic", ())]
+            revisions = self._get(f"/v2/{service['name']}/revisions").get("revisions", ())
+            releases = {_last(revision["name"]): _release(revision) for revision in revisions}
+            # Which release gets which share; whether it is named or just the latest makes no difference.
+            shares = [
+                (status.get("percent", 0), releases.get(_last(status.get("revision", "")), ""))
+                for status in service.get("trafficStatuses", ())
+                if status.get("percent")
+            ]
             yield f"service/{name}", json.dumps([shares, service.get("ingress")])
-            for revision in self._get(f"/v2/{service['name']}/revisions").get("revisions", ()):
-                yield f"revision/{name}/{_release(revision)}", ""
+            for release in releases.values():
+                yield f"revision/{name}/{release}", ""
             policy = self._get(f"/v2/{service['name']}:getIamPolicy")
             for binding in policy.get("bindings", ()):
                 yield f"binding/{name}/{binding['role']}", ",".join(sorted(binding["members"]))
@@ -79,7 +89,8 @@ class GoogleCloud:
 
     def _others(self) -> Iterator[tuple[str, str]]:
         for repository in self._get(f"/v1/{self._here}/repositories").get("repositories", ()):
-            yield f"repository/{_last(repository['name'])}", ""
+            if _last(repository["name"]) != GOOGLES_OWN:
+                yield f"repository/{_last(repository['name'])}", ""
             for package in self._get(f"/v1/{repository['name']}/packages").get("packages", ()):
                 versions = self._get(f"/v1/{package['name']}/versions").get("versions", ())
                 yield f"package/{_last(package['name'])}", str(len(versions))

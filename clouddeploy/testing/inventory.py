@@ -9,7 +9,10 @@ from typing import Any
 
 RANDOM = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 """What target tracking ends the names of its alarms with."""
-SERVICES = ("s3", "iam", "sagemaker", "application-autoscaling", "cloudwatch", "logs", "lambda")
+SERVICES = (
+    "s3", "iam", "sagemaker", "application-autoscaling", "cloudwatch", "logs", "lambda", "ecr",
+    "apigatewayv2",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=8)
@@ -26,7 +29,7 @@ def _pages(client: Any, operation: str, items: str, **params: Any) -> Iterator[d
 
 
 def aws_inventory(url: str, region: str) -> dict[str, str]:
-    """Every bucket, object, unfinished upload, role, model, endpoint, scaling rule, alarm and log group.
+    """Every bucket, object, upload, role, model, endpoint, function, image, scaling rule, alarm, log group.
 
     Args:
         url: the embedded cloud's address.
@@ -36,7 +39,9 @@ def aws_inventory(url: str, region: str) -> dict[str, str]:
         ``kind/name`` mapped to the state that matters.
     """
     aws = _clients(url, region)
-    return dict([*_storage(aws), *_serving(aws), *_functions(aws), *_scaling(aws)])
+    return dict(
+        [*_storage(aws), *_serving(aws), *_functions(aws), *_apis(aws), *_images(aws), *_scaling(aws)]
+    )
 
 
 def _storage(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -86,6 +91,24 @@ def _functions(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
         held = functions.list_provisioned_concurrency_configs(FunctionName=name)
         for row in held.get("ProvisionedConcurrencyConfigs", ()):
             yield f"provisioned-concurrency/{name}", str(row["RequestedProvisionedConcurrentExecutions"])
+
+
+def _images(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for repository in _pages(aws["ecr"], "describe_repositories", "repositories"):
+        name = repository["repositoryName"]
+        yield f"image-repository/{name}", ""
+        for image in _pages(aws["ecr"], "list_images", "imageIds", repositoryName=name):
+            yield f"image/{name}:{image.get('imageTag', '')}", image["imageDigest"]
+
+
+def _apis(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    gateway = aws["apigatewayv2"]
+    for number, api in enumerate(_pages(gateway, "get_apis", "Items")):
+        routes = gateway.get_routes(ApiId=api["ApiId"])["Items"]
+        parts = [f"{r['RouteKey']} {r.get('AuthorizationType', 'NONE')}" for r in routes]
+        parts += [s["StageName"] for s in gateway.get_stages(ApiId=api["ApiId"])["Items"]]
+        parts += [i["IntegrationUri"] for i in gateway.get_integrations(ApiId=api["ApiId"])["Items"]]
+        yield f"http-api/{api['Name']}#{number}", " ".join(parts)
 
 
 def _scaling(aws: dict[str, Any]) -> Iterator[tuple[str, str]]:

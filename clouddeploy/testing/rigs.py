@@ -17,7 +17,9 @@ from clouddeploy.spec import Alarm, Architecture, Autoscaling, Compute, Schedule
 from clouddeploy.testing.faults import Call, Fault, Transport, aws_error, google_error
 from clouddeploy.testing.google_inventory import GoogleCloud
 from clouddeploy.testing.inventory import SERVICES, aws_inventory
+from clouddeploy.testing.packages import WrittenOnce
 from clouddeploy.testing.rig import Wrap
+from clouddeploy.testing.wheelhouse import Wheelhouse
 
 REGION = "eu-west-1"
 LOCAL_RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -166,9 +168,12 @@ def aws_lambda() -> Iterator[AwsRig]:
         ),
         "alarms": (Alarm(metric="errors_5xx", above=1),),
     }
-    with local_wheels("numpy"), _emulator() as cloud:
+    from clouddeploy.packaging.aws_lambda import lambda_artifact
+
+    with local_wheels("numpy"), _emulator() as cloud, tempfile.TemporaryDirectory() as kept:
         rescaled = Autoscaling(min=1, max=2, utilization=0.5)
-        extra = {"runtime": LOCAL_RUNTIME}
+        packager = WrittenOnce(lambda_artifact, Path(kept))
+        extra = {"runtime": LOCAL_RUNTIME, "http_api": True, "packager": packager}
         yield AwsRig(cloud, "lambda", wish, rescaled, extra, every_read=False)
 
 
@@ -219,7 +224,7 @@ class GoogleRig:
 
     def mutates(self, call: Call) -> bool:
         """Whether a call changes something."""
-        return not call[1].startswith((*READS, "TestIam"))
+        return not call[1].startswith((*READS, "Download", "TestIam", "Query"))
 
     def inventory(self) -> dict[str, str]:
         """Every object in the project."""
@@ -233,16 +238,38 @@ def cloud_functions() -> Iterator[GoogleRig]:
         "compute": Compute(memory_mb=1024),
         "autoscaling": Autoscaling(min=0, max=3, concurrency=4),
     }
-    with local_wheels("numpy"), _emulator() as cloud:
-        extra = {"runtime": LOCAL_RUNTIME.replace(".", "")}
+    from clouddeploy.packaging.cloud_functions import function_source
+
+    with (
+        local_wheels("numpy", framework=True),
+        _emulator() as cloud,
+        tempfile.TemporaryDirectory() as kept,
+    ):
+        packager = WrittenOnce(function_source, Path(kept))
+        extra = {"runtime": LOCAL_RUNTIME.replace(".", ""), "packager": packager}
         yield GoogleRig(cloud, "cloud-functions", wish, Autoscaling(min=1, max=2, concurrency=4), extra)
 
 
 @contextmanager
-def local_wheels(*names: str) -> Iterator[None]:
-    """Let packages for other machines be made of what is installed here, and of nothing else."""
-    from clouddeploy.testing.wheelhouse import Wheelhouse
+def cloud_run() -> Iterator[GoogleRig]:
+    """Cloud Run with every operation instant, for this machine's own Python, without a network."""
+    wish = {
+        "compute": Compute(memory_mb=1024, architecture=local_architecture()),
+        "autoscaling": Autoscaling(min=0, max=3, concurrency=4),
+    }
+    with local_wheels("numpy", framework=True), _emulator() as cloud:
+        extra = {"runtime": LOCAL_RUNTIME.replace(".", "")}
+        yield GoogleRig(cloud, "cloud-run", wish, Autoscaling(min=1, max=2, concurrency=4), extra)
 
+
+@contextmanager
+def local_wheels(*names: str, framework: bool = False) -> Iterator[None]:
+    """Let packages for other machines be made of what is installed here, and of nothing else.
+
+    Args:
+        names: distributions of this interpreter.
+        framework: functions-framework and what it needs, too, from the emulator's own environment.
+    """
     # Functions made of them run on this machine, so its own C library counts, not Lambda's.
     python = "cp{}{}".format(*sys.version_info[:2])
     tag = f"{python}-{python}-manylinux_2_17_{platform.machine()}"
@@ -250,6 +277,8 @@ def local_wheels(*names: str) -> Iterator[None]:
         house = Wheelhouse(Path(folder))
         for name in names:
             house.repack(name, tag=tag)
+        if framework:
+            _repack_framework(house)
         before = {name: os.environ.get(name) for name in house.env()}
         os.environ.update(house.env())
         try:
@@ -257,6 +286,15 @@ def local_wheels(*names: str) -> Iterator[None]:
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _repack_framework(house: Wheelhouse) -> None:
+    from clouddeploy.emulator.google.plane.framework import PINS, prepare
+    from clouddeploy.emulator.plane.environment import site_of
+
+    site = site_of(prepare())
+    for pin in PINS:
+        house.repack(pin.partition("==")[0], site=site)
 
 
 def local_architecture() -> Architecture:

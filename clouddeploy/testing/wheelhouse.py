@@ -64,17 +64,18 @@ class Wheelhouse:
         content[f"{_info(name, version)}/METADATA"] = "".join(metadata).encode()
         return self._write(name, version, tag, content, set(executable))
 
-    def repack(self, name: str, *, tag: str = "") -> Path:
+    def repack(self, name: str, *, tag: str = "", site: Path | None = None) -> Path:
         """The distribution that is installed here, as a wheel; scripts are left out.
 
         Args:
             name: of the distribution.
             tag: claims another Python or platform than the one it is for, where only its presence counts.
+            site: the site-packages that it is taken from; by default this interpreter's own.
 
         Raises:
             importlib.metadata.PackageNotFoundError: it isn't installed.
         """
-        found = importlib.metadata.distribution(name)
+        found = _distribution(name, site)
         content, executable = {}, set()
         for file in found.files or ():
             path = Path(str(found.locate_file(file)))
@@ -115,6 +116,15 @@ class Wheelhouse:
                 one.external_attr = (0o100755 if member in executable else 0o100644) << 16
                 archive.writestr(one, data)
         return path
+
+
+def _distribution(name: str, site: Path | None) -> importlib.metadata.Distribution:
+    if site is None:
+        return importlib.metadata.distribution(name)
+    context = importlib.metadata.DistributionFinder.Context(name=name, path=[str(site)])
+    for found in importlib.metadata.MetadataPathFinder.find_distributions(context):
+        return found
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def _info(name: str, version: str) -> str:

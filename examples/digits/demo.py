@@ -1,6 +1,6 @@
 """The whole way of a model, without a cloud account: what `make demo` runs.
 
-A network is trained, deployed through the API of SageMaker (or of Lambda, with ``--target lambda``) to the
+A network is trained, deployed through the API of SageMaker (or of the ``--target`` that is named) to the
 embedded cloud on this machine, asked for predictions, deployed again, and removed; then the cloud's own
 listings show that nothing is left.
 """
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from listings import GOOGLE, listed
 from train import Trained, train
 
-from clouddeploy import Autoscaling, Compute, Deployer, Endpoint, Model
+from clouddeploy import Autoscaling, Compute, Concurrency, Deployer, Endpoint, Model
 from clouddeploy.cli.terminal import Terminal
 from clouddeploy.emulator import connection
 
@@ -34,8 +35,21 @@ WISHES: dict[str, dict[str, Any]] = {
         "compute": Compute(memory_mb=1024),
         "autoscaling": Autoscaling(min=1, max=4, utilization=0.7),
     },
+    "cloud-functions": {
+        "compute": Compute(memory_mb=2048),
+        "autoscaling": Autoscaling(min=0, max=20, target=Concurrency(8)),
+    },
+    "cloud-run": {
+        "compute": Compute(memory_mb=2048),
+        "autoscaling": Autoscaling(min=0, max=20, target=Concurrency(8)),
+    },
 }
-NAMES = {"sagemaker": "SageMaker", "lambda": "Lambda"}
+NAMES = {
+    "sagemaker": "SageMaker",
+    "lambda": "Lambda",
+    "cloud-functions": "Cloud Functions",
+    "cloud-run": "Cloud Run",
+}
 
 
 def main() -> int:
@@ -61,14 +75,14 @@ def deploy_and_remove(trained: Trained, target: str) -> int:
     """Everything that needs the cloud; returns how many left-overs its listings show."""
     say("2. Start the embedded cloud, and plan")
     cloud = connection.connect()
-    before = inventory(cloud.env(), cloud.region)
-    deployer = Deployer(target, region=cloud.region, emulated=True)
+    before = listed(cloud, target)
+    deployer = Deployer(target, emulated=True)
     # As a state_dict, which the PyTorch of SageMaker's image loads, whatever version trained it.
     model = Model.from_torch(
         trained.net, example_input=trained.images[:1], handler=HERE / "handler.py", format="state_dict"
     )
-    if target == "lambda":
-        model = model.to("onnx")  # PyTorch itself is too large for a function
+    if target != "sagemaker":
+        model = model.to("onnx")  # PyTorch itself is too large, or starts too slowly, for a function
         say(f"   as ONNX: {model!r}")
     wish = WISHES[target]
     say(indented(deployer.plan(model, NAME, **wish)))
@@ -79,7 +93,7 @@ def deploy_and_remove(trained: Trained, target: str) -> int:
     say(f"   {endpoint!r} serves after {time.perf_counter() - began:.1f} s")
     say("4. Classify the held-out images through the endpoint")
     classify(endpoint, trained)
-    if target == "lambda":
+    if target != "sagemaker":
         by_url(endpoint, trained, cloud)
     say("5. Deploy again")
     again = deployer.plan(model, NAME, **wish)
@@ -87,7 +101,7 @@ def deploy_and_remove(trained: Trained, target: str) -> int:
     say(f"   {str(again).splitlines()[-1]}")
     say("6. Tear down, and look for left-overs in the cloud's own listings")
     endpoint.delete()
-    after = inventory(cloud.env(), cloud.region)
+    after = listed(cloud, target)
     for noun, names in after.items():
         left = [name for name in names if name not in before[noun]]
         say(f"   {noun + ':':<17} {', '.join(left) or 'none'}")
@@ -110,56 +124,32 @@ def classify(endpoint: Endpoint, trained: Trained) -> None:
 
 
 def by_url(endpoint: Endpoint, trained: Trained, cloud: connection.Connection) -> None:
-    """Ask for one prediction by the function's URL, in a request signed as any HTTP client could."""
+    """Ask for one prediction by the URL, in a request with credentials as any HTTP client could send it."""
     import json
     from urllib.request import Request, urlopen
 
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-
     url = endpoint.describe()["url"]
     body = json.dumps({"input": trained.images[0].tolist()}).encode()
-    request = AWSRequest("POST", url, {"Content-Type": "application/json"}, body)
-    keys = Credentials(cloud.access_key_id, cloud.secret_access_key)
-    SigV4Auth(keys, "lambda", cloud.region).add_auth(request)
-    with urlopen(Request(url, body, dict(request.headers.items()))) as answer:
+    headers = {"Content-Type": "application/json"}
+    if endpoint.target in GOOGLE:
+        headers["Authorization"] = "Bearer embedded-cloud"  # an identity token, elsewhere
+    else:
+        headers = signed(url, body, headers, cloud)
+    with urlopen(Request(url, body, headers)) as answer:
         scores = json.load(answer)["prediction"]
     say(f"   by {url}: a {int(np.argmax(scores))}, and it is a {trained.labels[0]}")
 
 
-def inventory(environ: dict[str, str], region: str) -> dict[str, list[str]]:
-    """What the cloud lists, by kind: asked with boto3, not with clouddeploy."""
-    import boto3
+def signed(url: str, body: bytes, headers: dict[str, str], cloud: connection.Connection) -> dict[str, str]:
+    """`headers` with AWS's signature of the request."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
 
-    def client(service: str) -> Any:
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=environ["AWS_ENDPOINT_URL"],
-            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    def names(rows: list[dict[str, Any]], key: str) -> list[str]:
-        return [row[key] for row in rows]
-
-    sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
-    targets = [
-        row
-        for space in ("sagemaker", "lambda")
-        for row in scaling.describe_scalable_targets(ServiceNamespace=space)["ScalableTargets"]
-    ]
-    return {
-        "buckets": names(client("s3").list_buckets()["Buckets"], "Name"),
-        "roles": names(client("iam").list_roles()["Roles"], "RoleName"),
-        "models": names(sagemaker.list_models()["Models"], "ModelName"),
-        "endpoint configs": names(sagemaker.list_endpoint_configs()["EndpointConfigs"], "EndpointConfigName"),
-        "endpoints": names(sagemaker.list_endpoints()["Endpoints"], "EndpointName"),
-        "functions": names(client("lambda").list_functions()["Functions"], "FunctionName"),
-        "scalable targets": names(targets, "ResourceId"),
-        "alarms": names(client("cloudwatch").describe_alarms()["MetricAlarms"], "AlarmName"),
-    }
+    request = AWSRequest("POST", url, headers, body)
+    keys = Credentials(cloud.access_key_id, cloud.secret_access_key)
+    SigV4Auth(keys, "lambda", cloud.region).add_auth(request)
+    return dict(request.headers.items())
 
 
 def indented(thing: object) -> str:

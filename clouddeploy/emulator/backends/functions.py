@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterator
 from collections.abc import Mapping as Members
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from clouddeploy.emulator.backends.turns import turn
@@ -25,7 +24,8 @@ FORGOTTEN = ("SnapStart", "DeadLetterConfig", "LoggingConfig", "FileSystemConfig
 NOT_UPDATED = {"TracingConfig": "tracing_config", "EphemeralStorage": "ephemeral_storage"}
 
 
-def _backend(region: str) -> Any:
+def backend_of(region: str) -> Any:
+    """moto's backend of a region."""
     from moto.awslambda.models import lambda_backends
 
     return lambda_backends[ACCOUNT][region]
@@ -133,6 +133,12 @@ class Function:
         return str(self.raw.package_type)
 
     @property
+    def image_settings(self) -> dict[str, Any]:
+        """What its ``ImageConfig`` sets; an image's own settings hold otherwise."""
+        found: dict[str, Any] = self.raw.image_config.response()
+        return found
+
+    @property
     def architecture(self) -> str:
         """``x86_64`` or ``arm64``."""
         return str(self.raw.architectures[0])
@@ -156,7 +162,7 @@ class Function:
 
     def layers(self) -> list[bytes]:
         """The zips of its layers, in order."""
-        backend = _backend(self.region)
+        backend = backend_of(self.region)
         return [bytes(backend.layers_versions_by_arn(layer["Arn"]).code_bytes) for layer in self.raw.layers]
 
     def configuration(self) -> dict[str, Any]:
@@ -179,7 +185,7 @@ def timestamp(at: float | None = None) -> str:
 
 def find(region: str, name: str) -> Function | None:
     """A function's ``$LATEST``, or None."""
-    group = _backend(region)._lambdas._functions.get(name)
+    group = backend_of(region)._lambdas._functions.get(name)
     return Function(group["latest"]) if group and group["latest"] is not None else None
 
 
@@ -198,7 +204,7 @@ def latest(region: str, name: str) -> Function:
 def versions(region: str, name: str) -> list[Function]:
     """The published versions, oldest first."""
     latest(region, name)
-    return [Function(raw) for raw in _backend(region)._lambdas._functions[name]["versions"]]
+    return [Function(raw) for raw in backend_of(region)._lambdas._functions[name]["versions"]]
 
 
 def version(region: str, name: str, number: str) -> Function:
@@ -222,13 +228,13 @@ def shared(region: str, name: str) -> dict[str, Any]:
         Refused: there is no such function.
     """
     latest(region, name)
-    found: dict[str, Any] = _backend(region)._lambdas._functions[name].setdefault("clouddeploy", {})
+    found: dict[str, Any] = backend_of(region)._lambdas._functions[name].setdefault("clouddeploy", {})
     return found
 
 
 def everything(region: str) -> list[Function]:
     """The ``$LATEST`` of every function of a region."""
-    return [Function(raw) for raw in _backend(region)._lambdas.latest()]
+    return [Function(raw) for raw in backend_of(region)._lambdas.latest()]
 
 
 def regions() -> list[str]:
@@ -238,11 +244,12 @@ def regions() -> list[str]:
     return list(lambda_backends[ACCOUNT])
 
 
-def create(region: str, spec: Members[str, Any]) -> Function:
-    """Make a function of a checked request; its code is given as bytes or as an S3 object."""
+def create(region: str, spec: Members[str, Any], image: Members[str, str] | None = None) -> Function:
+    """Make a function of a checked request; its code is given as bytes, an S3 object or an `image`."""
     with asked():
-        made = Function(_backend(region).create_function({**spec, "Publish": False}))
+        made = Function(backend_of(region).create_function({**spec, "Publish": False}))
         made.extras.update({k: spec[k] for k in FORGOTTEN if spec.get(k)})
+        _keep_image(made, image)
         made.touch()
         return made
 
@@ -265,12 +272,23 @@ def configure(function: Function, changes: Members[str, Any]) -> None:
         function.touch()
 
 
-def replace_code(function: Function, source: Members[str, Any]) -> None:
+def _keep_image(function: Function, image: Members[str, str] | None) -> None:
+    """An image function's code hash is its image's digest (GetFunction: ``CodeSha256``)."""
+    if image is not None:
+        function.extras["Image"] = dict(image)
+        function.raw.code_sha_256 = image["digest"].partition(":")[2]
+        function.raw.code_size = 0
+
+
+def replace_code(
+    function: Function, source: Members[str, Any], image: Members[str, str] | None = None
+) -> None:
     """Give a function another zip or image."""
     with asked():
         if source.get("Architectures"):
             function.raw.architectures = source["Architectures"]
         function.raw.update_function_code({k: v for k, v in source.items() if k != "DryRun"})
+        _keep_image(function, image)
         function.touch()
 
 
@@ -283,7 +301,7 @@ def publish(region: str, name: str, description: str | None = None) -> Function:
     """
     with asked():
         source = latest(region, name)
-        group = _backend(region)._lambdas._functions[name]
+        group = backend_of(region)._lambdas._functions[name]
         known = versions(region, name)
         print_now = _fingerprint(source)
         if known and known[-1].extras.get("published_from") == print_now:
@@ -297,7 +315,7 @@ def publish(region: str, name: str, description: str | None = None) -> Function:
             made.raw.description = description
         shared(region, name)["last_version"] = number
         group["versions"].append(made.raw)
-        _backend(region)._lambdas._arns[made.raw.function_arn] = made.raw
+        backend_of(region)._lambdas._arns[made.raw.function_arn] = made.raw
         return made
 
 
@@ -311,7 +329,7 @@ def _fingerprint(function: Function) -> str:
 def delete(region: str, name: str) -> None:
     """Forget a function with its versions and aliases, and the mappings that feed it."""
     with asked():
-        backend = _backend(region)
+        backend = backend_of(region)
         mappings: dict[str, Any] = backend._event_source_mappings
         for key in [k for k, m in mappings.items() if str(m.function_arn).split(":")[6] == name]:
             del mappings[key]
@@ -319,68 +337,16 @@ def delete(region: str, name: str) -> None:
         backend._lambdas._aliases.pop(arn_of(region, name), None)
 
 
-def _detach(region: str, mapping: Any) -> None:
-    """Let moto's queues and streams forget a mapping, as they would run it in Docker at once."""
-    from moto.kinesis.models import kinesis_backends
-    from moto.sqs.models import sqs_backends
-
-    for queue in sqs_backends[ACCOUNT][region].queues.values():
-        if queue.queue_arn == mapping.event_source_arn:
-            queue.lambda_event_source_mappings.clear()
-    for stream in kinesis_backends[ACCOUNT][region].streams.values():
-        if stream.arn == mapping.event_source_arn:
-            stream.lambda_event_source_mappings.clear()
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """An event source mapping, as far as polling needs it."""
-
-    region: str
-    source: str
-    function: str
-    batch_size: int
-    enabled: bool
-    response_types: tuple[str, ...]
-
-    @property
-    def service(self) -> str:
-        """Such as ``sqs``."""
-        return self.source.split(":")[2]
-
-
-def mappings() -> list[Mapping]:
-    """The event source mappings of all regions."""
-    return [
-        Mapping(
-            region, str(m.event_source_arn), str(m.function_arn), int(m.batch_size), bool(m.enabled),
-            tuple(m.function_response_types or ()),
-        )
-        for region in regions()
-        for m in list(_backend(region)._event_source_mappings.values())
-    ]  # fmt: skip
-
-
-def add_mapping(region: str, spec: Members[str, Any], arn: str) -> dict[str, Any]:
-    """Make an event source mapping for the function `arn`."""
-    with asked():
-        made = _backend(region).create_event_source_mapping(dict(spec))
-        made.function_arn, made.function_name = arn, arn.split(":")[6]
-        _detach(region, made)
-        found: dict[str, Any] = made.get_configuration()
-        return found
-
-
 def delete_version(region: str, name: str, number: str) -> None:
     """Forget one version."""
     with asked():
-        _backend(region)._lambdas._functions[name]["versions"].remove(version(region, name, number).raw)
+        backend_of(region)._lambdas._functions[name]["versions"].remove(version(region, name, number).raw)
 
 
 def aliases(region: str, name: str) -> dict[str, Any]:
     """moto's aliases of a function by name: ``name``, ``function_version``, ``routing_config`` …"""
     latest(region, name)
-    found: dict[str, Any] = _backend(region)._lambdas._aliases[arn_of(region, name)]
+    found: dict[str, Any] = backend_of(region)._lambdas._aliases[arn_of(region, name)]
     return found
 
 
@@ -389,7 +355,7 @@ def add_alias(
 ) -> Any:
     """Make an alias of a checked request; moto's object."""
     with asked():
-        return _backend(region).create_alias(alias, name, number, description, routing)
+        return backend_of(region).create_alias(alias, name, number, description, routing)
 
 
 def reserve(function: Function, count: int | None) -> None:

@@ -4,7 +4,7 @@ Runs as a script in an environment that has no clouddeploy: standard library and
 Lambda the function's code comes first on ``sys.path``, layers after it, and nothing can be written
 outside ``/tmp`` ("Lambda execution environment", Lambda Developer Guide).
 
-    python -P -s -B -u function.py HANDLER PATHS_JSON WRITABLE_JSON
+    python -P -s -B -u function.py HANDLER PATHS_JSON WRITABLE_JSON READ_ONLY
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ CHANGES = {
 }  # fmt: skip
 
 
-def refuse_writes(task_root: str, writable: list[str]) -> None:
+def refuse_writes(read_only: str, writable: list[str]) -> None:
     """Make Python's own file functions see a read-only file system.
 
     An audit hook rather than permission bits, which mean nothing to a root user. Native code isn't seen.
     """
     inside = tuple(os.path.realpath(path) for path in writable)
-    root = os.path.realpath(task_root)
+    root = os.path.realpath(read_only)
 
     def under(path: str, folder: str) -> bool:
         return path == folder or path.startswith(folder + os.sep)
@@ -52,17 +52,16 @@ def refuse_writes(task_root: str, writable: list[str]) -> None:
     sys.addaudithook(hook)
 
 
-def main(handler: str, paths: list[str], writable: list[str]) -> None:
+def main(handler: str, paths: list[str], writable: list[str], read_only: str) -> None:
     """Become the function."""
-    task_root = os.environ["LAMBDA_TASK_ROOT"]
     # Everything of the client's is imported before the function's own folder can shadow it.
     from awslambdaric import bootstrap, lambda_runtime_client  # type: ignore[import-untyped]
 
     sys.path[:0] = paths
     sys.argv = [handler]
-    refuse_writes(task_root, writable)
+    refuse_writes(read_only, writable)
     bootstrap.run(handler, lambda_runtime_client.LambdaRuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]))
+    main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clouddeploy.emulator.call import Refused
 from clouddeploy.emulator.constraints import model
+from clouddeploy.emulator.functions import images
 from clouddeploy.emulator.functions.names import invalid
 
 if TYPE_CHECKING:
@@ -115,8 +116,10 @@ def role(cloud: Cloud, wish: dict[str, Any]) -> None:
         raise invalid(NO_ROLE)
 
 
-def code(cloud: Cloud, wish: dict[str, Any], *, request_size: int, operation: str) -> None:
-    """Refuse code that isn't there, is no zip, or is too large."""
+def code(
+    cloud: Cloud, region: str, wish: dict[str, Any], *, request_size: int, operation: str
+) -> dict[str, str] | None:
+    """Refuse code that isn't there, is no zip or image, or is too large; tells what an image is."""
     if wish.get("ZipFile"):
         if request_size > REQUEST:
             raise Refused(
@@ -131,8 +134,11 @@ def code(cloud: Cloud, wish: dict[str, Any], *, request_size: int, operation: st
         _zip(io.BytesIO(data))
     elif wish.get("S3Bucket") and wish.get("S3Key"):
         _stored(cloud, str(wish["S3Bucket"]), str(wish["S3Key"]))
-    elif not wish.get("ImageUri"):
+    elif wish.get("ImageUri"):
+        return images.source(cloud, region, str(wish["ImageUri"]))
+    else:
         raise invalid("Please provide a source for function code.")
+    return None
 
 
 def _stored(cloud: Cloud, bucket: str, key: str) -> None:

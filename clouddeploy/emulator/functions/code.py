@@ -1,4 +1,4 @@
-"""A function's zip, unpacked as Lambda does, and the environment that its process runs in.
+"""A function's code, unpacked as Lambda does, and the environment that its process runs in.
 
 When the function is for another Python or another machine than this one, its compiled packages can't be
 loaded. What clouddeploy's packager lists in ``clouddeploy-packages.json`` is then left out, and what
@@ -13,8 +13,8 @@ import shutil
 import threading
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clouddeploy.emulator.backends.functions import Function
@@ -28,31 +28,57 @@ PACKAGES, LOCK = "clouddeploy-packages.json", "requirements.lock"
 
 
 @dataclass(frozen=True)
+class Hindrance:
+    """Why no process of a function can be started, in Lambda's words.
+
+    Args:
+        kind: error type, such as ``Runtime.InvalidEntrypoint``.
+        words: what went wrong.
+        lines: what the log says before.
+    """
+
+    kind: str
+    words: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Prepared:
     """What a process of the function needs.
 
     Args:
-        task_root: the unpacked zip, read-only.
+        task_root: the function's code.
         paths: what comes first on ``sys.path``.
         environment: what can be imported besides.
         notes: lines for the log of each cold start.
+        handler: ``module.function``, where the code names it and not the function's configuration.
+        folder: where the process starts; None is the task root.
+        read_only: what can't be written to; None is the task root.
+        variables: environment variables that come with the code.
+        hindrance: why it can't be started.
     """
 
     task_root: Path
     paths: tuple[str, ...]
     environment: Environment
     notes: tuple[str, ...]
+    handler: str = ""
+    folder: Path | None = None
+    read_only: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    hindrance: Hindrance | None = None
 
 
 class Workshop:
-    """Unpacks each zip once, and knows what is made of it.
+    """Unpacks each zip and image once, and knows what is made of it.
 
     Args:
         folder: where everything is put; made when it is needed.
+        images: unpacks a function's image into a folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, images: Callable[[Function, Path], Prepared]) -> None:
+        self._folder, self._images = folder, images
         self._made: dict[str, Prepared] = {}
         self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -60,7 +86,8 @@ class Workshop:
     def key(self, function: Function) -> str:
         """Equal for functions that share what is made here."""
         layers = [layer["Arn"] for layer in function.raw.layers]
-        return digest([function.sha256, function.runtime, function.architecture, *layers])
+        image = repr(function.image_settings) if function.package == "Image" else ""
+        return digest([function.sha256, function.runtime, function.architecture, image, *layers])
 
     def prepare(self, function: Function) -> Prepared:
         """Unpack the function's code, unless that was done before."""
@@ -74,15 +101,18 @@ class Workshop:
             return made
 
     def _make(self, function: Function, folder: Path) -> Prepared:
+        if function.package == "Image":
+            return self._images(function, folder)
         root, layers = folder / "task", folder / "opt"
         unpack(function.code, root)
         for layer in function.layers():
             unpack(layer, layers)
-        environment, notes = _environment(function, root)
+        wanted = function.runtime.removeprefix("python")
+        made, notes = environment(wanted, function.architecture, root)
         for path in (root, layers):
-            _protect(path)
+            protect(path)
         paths = (str(root), str(layers / "python"))
-        return Prepared(root, paths, environment, tuple(notes))
+        return Prepared(root, paths, made, tuple(notes))
 
     def forget(self, wanted: Iterable[str]) -> None:
         """Remove everything but `wanted`."""
@@ -111,20 +141,32 @@ def unpack(data: bytes, folder: Path) -> None:
                 path.chmod(mode)
 
 
-def _protect(folder: Path) -> None:
+def protect(folder: Path) -> None:
     """Take the right to write away; it means nothing to a root user, but to everybody else."""
     for path in [folder, *folder.rglob("*")] if folder.exists() else []:
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & ~0o222)
 
 
-def _environment(function: Function, root: Path) -> tuple[Environment, list[str]]:
-    wanted = function.runtime.removeprefix("python")
-    fits = wanted == PYTHON and function.architecture == architecture()
+def packed_for(root: Path) -> str:
+    """The Python that the packages in the task root `root` are for, where our packager made it."""
+    path = root / PACKAGES
+    return str(json.loads(path.read_text(encoding="utf-8"))["python"]) if path.is_file() else ""
+
+
+def environment(wanted: str, machine: str, root: Path) -> tuple[Environment, list[str]]:
+    """What code for another Python or machine can import here, and the lines that tell of it.
+
+    Args:
+        wanted: the code's Python, such as ``3.13``.
+        machine: its architecture.
+        root: where it is; what can't be loaded here is removed from it.
+    """
+    fits = wanted == PYTHON and machine == architecture()
     if fits:
         return environment_of(IMAGE, installed(DISTRIBUTIONS)), []
     notes = [
-        f"clouddeploy: THIS IS NOT Python {wanted} on {function.architecture}: the embedded cloud runs the "
+        f"clouddeploy: THIS IS NOT Python {wanted} on {machine}: the embedded cloud runs the "
         f"function with Python {PYTHON} on {architecture()}, its own."
     ]
     if not (root / PACKAGES).is_file():
@@ -142,11 +184,11 @@ def _environment(function: Function, root: Path) -> tuple[Environment, list[str]
         f"clouddeploy: its {len(entries)} packaged entries are replaced by this machine's own packages"
         + (f"; other versions: {', '.join(differing)}" if differing else "")
     )
-    environment = environment_of(IMAGE, distributions)
+    made = environment_of(IMAGE, distributions)
     lacking = [f"{name}=={pin}" for name, pin in pins.items() if name not in have]
     if lacking:
-        environment = _install(root.parent / "lacking.txt", lacking, environment, notes)
-    return environment, notes
+        made = _install(root.parent / "lacking.txt", lacking, made, notes)
+    return made, notes
 
 
 def _install(path: Path, lines: list[str], base: Environment, notes: list[str]) -> Environment:

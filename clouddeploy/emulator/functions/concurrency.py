@@ -73,6 +73,9 @@ def provision(cloud: Cloud, region: str, name: str, qualifier: str, wanted: int)
     function = resolve(region, name, qualifier)
     if function.version == LATEST:
         raise invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
+    alias = functions.aliases(region, name).get(qualifier)
+    if alias is not None and (alias.routing_config or {}).get("AdditionalVersionWeights"):
+        raise invalid("Alias with weights can not be used with Provisioned Concurrency")
     configs = _configs(region, name)
     for other in configs:
         if other != qualifier and resolve(region, name, other).version == function.version:

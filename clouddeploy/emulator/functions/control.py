@@ -43,10 +43,10 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     if functions.find(call.region, name) is not None:
         raise conflict(f"Function already exist: {name}")
     size = len(call.request.body)
-    checks.code(cloud, wish["Code"], request_size=size, operation="CreateFunction")
+    image = checks.code(cloud, call.region, wish["Code"], request_size=size, operation="CreateFunction")
     checks.role(cloud, wish)
     cloud.functions.journal.open(call.region, f"/aws/lambda/{name}")
-    function = functions.create(call.region, wish)
+    function = functions.create(call.region, wish, image)
     begin_creating(cloud, function)
     if wish.get("Publish"):
         made = versions.publish(function)
@@ -59,8 +59,16 @@ def get(_: Cloud, call: Call) -> dict[str, Any]:
     name, qualifier = named(call)
     function = resolve(call.region, name, qualifier)
     told: dict[str, Any] = {"Configuration": configuration(function, qualifier)}
-    with functions.asked():
-        told["Code"] = function.raw.get_code().get("Code", {})
+    image = function.extras.get("Image")
+    if image is not None:
+        told["Code"] = {
+            "RepositoryType": "ECR",
+            "ImageUri": image["uri"],
+            "ResolvedImageUri": image["resolved"],
+        }
+    else:
+        with functions.asked():
+            told["Code"] = function.raw.get_code().get("Code", {})
     if function.raw.tags:
         told["Tags"] = dict(function.raw.tags)
     if function.reserved is not None:
@@ -111,12 +119,13 @@ def update_code(cloud: Cloud, call: Call) -> dict[str, Any]:
     refuse_in_progress(function)
     check_revision(wish.get("RevisionId"), function.extras)
     size = len(call.request.body)
-    checks.code(cloud, wish, request_size=size, operation="UpdateFunctionCode")
     if (function.package == "Image") != bool(wish.get("ImageUri")):
-        raise invalid("Please do not provide ImageUri when updating a function with packageType Zip.")
+        given, kind = ("ImageUri", "Zip") if wish.get("ImageUri") else ("a zip", "Image")
+        raise invalid(f"Please do not provide {given} when updating a function with packageType {kind}.")
+    image = checks.code(cloud, call.region, wish, request_size=size, operation="UpdateFunctionCode")
     if wish.get("DryRun"):
         return configuration(function)
-    functions.replace_code(function, wish)
+    functions.replace_code(function, wish, image)
     _changed(cloud, function)
     if wish.get("Publish"):
         made = versions.publish(function)

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from clouddeploy.emulator.http.message import Request, Response
+from clouddeploy.emulator.settings import ACCOUNT
 
 TEXT_TYPES = frozenset({"application/json", "application/javascript", "application/xml"})
 FAILED = b'{"Message":"Internal Server Error"}'
@@ -47,6 +48,13 @@ class Place:
     path_parameters: Mapping[str, str] | None = None
     stage_variables: Mapping[str, str] | None = None
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def signed_by(key: str) -> dict[str, Any]:
+    """The ``authorizer`` member for a request that was signed with an access key; whose, isn't judged."""
+    caller = {"accessKey": key, "accountId": ACCOUNT, "callerId": key, "userId": key}
+    more = {"cognitoIdentity": None, "principalOrgId": None, "userArn": f"arn:aws:iam::{ACCOUNT}:root"}
+    return {"iam": {**caller, **more}}
 
 
 def is_text(content_type: str) -> bool:

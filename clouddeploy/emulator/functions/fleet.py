@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clouddeploy.emulator.backends import functions
 from clouddeploy.emulator.backends.functions import Function
 from clouddeploy.emulator.call import Refused
+from clouddeploy.emulator.functions import images
 from clouddeploy.emulator.functions.code import Workshop
 from clouddeploy.emulator.functions.guardian import Guardian
 from clouddeploy.emulator.functions.journal import Journal
@@ -31,6 +33,8 @@ from clouddeploy.emulator.functions.recipe import (
     key_of,
 )
 from clouddeploy.emulator.functions.sandbox import NotTaken, Sandbox
+from clouddeploy.emulator.functions.spares import Spares
+from clouddeploy.emulator.registry import Store
 from clouddeploy.emulator.settings import Settings
 
 TICK_S = 0.25
@@ -52,13 +56,17 @@ class Fleet:
         folder: where code and temporary files are.
         settings: asked for limits.
         url: where functions reach the embedded cloud.
+        registry: has the images of functions that are made from one.
     """
 
-    def __init__(self, folder: Path, settings: Callable[[], Settings], url: Callable[[], str]) -> None:
+    def __init__(
+        self, folder: Path, settings: Callable[[], Settings], url: Callable[[], str], registry: Store
+    ) -> None:
         self.journal = Journal()
         self._folder, self._settings, self._url = folder, settings, url
-        self._workshop = Workshop(folder / "code")
+        self._workshop = Workshop(folder / "code", partial(images.prepare, registry))
         self._guardian = Guardian()
+        self._spares = Spares(settings)
         self._room = threading.Condition()
         self._sandboxes: set[Sandbox] = set()
         self._busy: set[Sandbox] = set()
@@ -150,11 +158,11 @@ class Fleet:
         """A new environment, busy, for which the caller has counted up `_coming`."""
         try:
             recipe = Recipe.of(function, self._workshop.prepare(function), self._url(), initialization)
+            sandbox = self._spares.take(recipe) or self._sandbox(recipe)
         except BaseException:
             with self._room:
                 self._coming -= 1
             raise
-        sandbox = Sandbox(recipe, self._folder / secrets.token_hex(8), self.journal, self._guardian)
         sandbox.provisioned = initialization == PROVISIONED
         with self._room:
             self._coming -= 1
@@ -166,6 +174,9 @@ class Fleet:
         if self._closed.is_set():
             self._drop(sandbox)
         return sandbox
+
+    def _sandbox(self, recipe: Recipe) -> Sandbox:
+        return Sandbox(recipe, self._folder / secrets.token_hex(8), self.journal, self._guardian)
 
     def _give_back(self, sandbox: Sandbox) -> None:
         """Keep an environment for the next event, unless it is finished."""
@@ -181,7 +192,7 @@ class Fleet:
             self._sandboxes.discard(sandbox)
             self._busy.discard(sandbox)
             self._room.notify_all()
-        sandbox.close()
+        self._spares.keep(sandbox)
 
     def provision(self, function: Function, wanted: int) -> int:
         """Start or end provisioned environments until there are `wanted`; how many there are then.
@@ -211,6 +222,7 @@ class Fleet:
             with self._room:
                 self._coming -= left
         for sandbox in spare:
+            sandbox.retired = True
             self._end_if_idle(sandbox)
         return min(len(have), wanted) + started
 
@@ -237,7 +249,10 @@ class Fleet:
             if sandbox in self._busy or sandbox not in self._sandboxes:
                 return
             self._sandboxes.discard(sandbox)
-        sandbox.close()
+        if sandbox.retired or not sandbox.alive:
+            self._spares.keep(sandbox)
+        else:
+            sandbox.close()
 
     def _sweep(self) -> None:
         while not self._closed.wait(TICK_S):
@@ -247,6 +262,7 @@ class Fleet:
             for sandbox in idle:
                 if not sandbox.alive or (not sandbox.provisioned and sandbox.last_used < oldest):
                     self._end_if_idle(sandbox)
+            self._spares.sweep()
 
     def processes(self) -> list[dict[str, Any]]:
         """Each living environment: ``pid``, ``function``, ``version``, ``busy``, ``provisioned``."""
@@ -271,6 +287,7 @@ class Fleet:
             self._busy.clear()
         for sandbox in mine:
             sandbox.close()
+        self._spares.clear()
         self._workshop.clear()
         self.journal.clear()
 
@@ -278,6 +295,7 @@ class Fleet:
         """End every environment, for good."""
         self._closed.set()
         self.clear()
+        self._spares.close()
         self._guardian.close()
 
 

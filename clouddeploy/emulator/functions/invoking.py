@@ -148,10 +148,9 @@ def _refuse_unready(function: Function) -> None:
             "The operation cannot be performed at this time. The function is currently in the following "
             "state: Pending"
         )
-    if function.package != "Zip" or not function.runtime.startswith("python"):
-        what = function.runtime or "a container image"
+    if function.package == "Zip" and not function.runtime.startswith("python"):
         raise Refused(
-            f"The embedded cloud runs Python functions from zips, not {what}",
+            f"The embedded cloud runs Python functions, not {function.runtime}",
             code="InvalidRuntimeException",
             status=502,
         )

@@ -30,6 +30,7 @@ class FunctionProcess:
         handler: ``module.function``.
         paths: what comes first on ``sys.path``.
         writable: the only folders that it may write to.
+        read_only: a folder that it may not write to, wherever it lies.
         variables: its whole environment.
         guardian: what ends it when the embedded cloud is killed.
     """
@@ -41,6 +42,7 @@ class FunctionProcess:
         handler: str,
         paths: Sequence[str],
         writable: Sequence[str],
+        read_only: Path,
         variables: Mapping[str, str],
         guardian: Guardian,
     ) -> None:
@@ -52,7 +54,7 @@ class FunctionProcess:
         command = [str(python), "-P", "-s", "-B", "-u", function.__file__]
         try:
             self._process = subprocess.Popen(
-                [*command, handler, json.dumps(list(paths)), json.dumps(list(writable))],
+                [*command, handler, json.dumps(list(paths)), json.dumps(list(writable)), str(read_only)],
                 cwd=folder, env=dict(variables), stdin=subprocess.DEVNULL, stdout=write_end,
                 stderr=write_end, start_new_session=True,
             )  # fmt: skip

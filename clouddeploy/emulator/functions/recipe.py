@@ -58,9 +58,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One function version, ready to be started."""
+    """One function version, ready to be started; `likeness` is equal for versions of one content."""
 
     key: str
+    likeness: str
     region: str
     name: str
     version: str
@@ -88,10 +89,11 @@ class Recipe:
             own["AWS_LAMBDA_LOG_LEVEL"] = logging.get("ApplicationLogLevel", "INFO")
         return cls(
             key=key_of(function),
+            likeness=likeness_of(function, initialization),
             region=function.region,
             name=function.name,
             version=function.version,
-            handler=function.handler,
+            handler=prepared.handler or function.handler,
             runtime=function.runtime,
             memory_mb=function.memory_mb,
             timeout_s=function.timeout_s,
@@ -124,12 +126,13 @@ class Recipe:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            **self.prepared.variables,
             **self.own,
             "AWS_ACCESS_KEY_ID": "function",
             "AWS_SECRET_ACCESS_KEY": "function",
             "AWS_SESSION_TOKEN": "function",
             "_HANDLER": self.handler,
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{self.runtime}",
+            **({"AWS_EXECUTION_ENV": f"AWS_Lambda_{self.runtime}"} if self.runtime else {}),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": self.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_mb),
@@ -144,9 +147,19 @@ class Recipe:
 
 def key_of(function: Function) -> str:
     """Equal for versions whose processes can't be told apart; another one after each change."""
-    told = [function.region, function.name, function.version, function.sha256, function.runtime]
+    return digest([function.version, *_told(function)])
+
+
+def likeness_of(function: Function, initialization: str) -> str:
+    """Equal for versions whose processes differ in no more than the version's number."""
+    return digest([initialization, *_told(function)])
+
+
+def _told(function: Function) -> list[str]:
+    told = [function.region, function.name, function.sha256, function.runtime]
     told += [function.handler, str(function.memory_mb), str(function.timeout_s), function.architecture]
     told += [f"{k}={v}" for k, v in sorted(function.variables.items())]
     told += [layer["Arn"] for layer in function.raw.layers]
+    told += [repr(function.image_settings)] if function.package == "Image" else []
     told += [repr(function.extras.get(name)) for name in FORGOTTEN]
-    return digest(told)
+    return told

@@ -34,7 +34,9 @@ class Report:
         return [json.dumps({"time": _now(), "type": f"platform.{kind}", "record": record})]
 
     def init_start(self) -> list[str]:
-        """A process is being started."""
+        """A process is being started; of an image's runtime Lambda knows no version."""
+        if not self._runtime:
+            return []
         runtime = f"python:{self._runtime.removeprefix('python')}"
         if self._json:
             return self._record("initStart", initializationType="on-demand", runtimeVersion=runtime)

@@ -78,9 +78,21 @@ class Sandbox:
         """Whether it can take an invocation."""
         return self._process is not None and self._process.alive and not self.retired
 
+    @property
+    def has_process(self) -> bool:
+        """Whether its process lives, of use to the function or not."""
+        return self._process is not None and self._process.alive
+
+    def adopt(self, recipe: Recipe) -> None:
+        """Serve another version, of the same code and settings, from now on."""
+        self.recipe, self.retired = recipe, False
+        self.last_used = time.monotonic()
+
     def start(self, limit_s: float) -> bool:
-        """Initialise; whether that went well. A failure is in the log."""
+        """Initialise, unless that was done before; whether it went well. A failure is in the log."""
         self._note([*self.recipe.prepared.notes, *self.recipe.report.init_start()])
+        if self.has_process:
+            return True
         try:
             self._boot(limit_s, "init")
         except Broken:
@@ -90,6 +102,7 @@ class Sandbox:
     def _boot(self, limit_s: float, phase: str, request_id: str = "") -> None:
         began = time.monotonic()
         try:
+            self._refuse_hindered(request_id)
             self._spawn()
             self._await_ready(began + limit_s, limit_s, request_id)
         except Broken as error:
@@ -102,6 +115,14 @@ class Sandbox:
         self._hear(everything=True)
         self._init_s = time.monotonic() - began
 
+    def _refuse_hindered(self, request_id: str) -> None:
+        """Fail as Lambda does when a function's code names nothing that can be started."""
+        hindrance = self.recipe.prepared.hindrance
+        if hindrance is not None:
+            words = f"RequestId: {request_id} Error: {hindrance.words}"
+            self._note([*hindrance.lines, f"{words}\n{hindrance.kind}"])
+            raise Broken({"errorType": hindrance.kind, "errorMessage": words}, "error")
+
     def _spawn(self) -> None:
         scratch = self._folder / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -110,10 +131,11 @@ class Sandbox:
         variables = recipe.variables(self._desk.address, scratch)
         process = FunctionProcess(
             recipe.prepared.environment.python,
-            recipe.prepared.task_root,
+            recipe.prepared.folder or recipe.prepared.task_root,
             recipe.handler,
             recipe.prepared.paths,
             [str(scratch), "/tmp", "/dev", "/proc"],
+            recipe.prepared.read_only or recipe.prepared.task_root,
             variables,
             self._guardian,
         )

@@ -12,8 +12,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from clouddeploy.emulator.backends import functions, messages
-from clouddeploy.emulator.backends.functions import Mapping
+from clouddeploy.emulator.backends import event_sources, functions, messages
+from clouddeploy.emulator.backends.event_sources import Mapping
 from clouddeploy.emulator.call import Call, Refused
 from clouddeploy.emulator.functions.invoking import run
 from clouddeploy.emulator.functions.names import resolve, split
@@ -43,7 +43,7 @@ class Sources:
 
     def _poll(self, cloud: Cloud) -> None:
         while not cloud.stopped.wait(POLL_S):
-            for mapping in functions.mappings():
+            for mapping in event_sources.mappings():
                 try:
                     _deliver(cloud, mapping)
                 except Exception:  # the boundary: one queue's trouble is no other's
@@ -57,7 +57,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     arn = functions.arn_of(call.region, name, qualifier)
     if qualifier:
         resolve(call.region, name, qualifier)
-    found = functions.add_mapping(call.region, {**call.params, "FunctionName": name}, arn)
+    found = event_sources.add_mapping(call.region, {**call.params, "FunctionName": name}, arn)
     cloud.sources.attend(cloud)
     return found
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clouddeploy.emulator.call import CREDENTIAL, Refused
 from clouddeploy.emulator.functions import urls
-from clouddeploy.emulator.functions.events import Place, event_of, failure, response_of
+from clouddeploy.emulator.functions.events import Place, event_of, failure, response_of, signed_by
 from clouddeploy.emulator.functions.invoking import LIMIT, run
 from clouddeploy.emulator.functions.policies import public
 from clouddeploy.emulator.functions.urls import Url
@@ -58,7 +58,7 @@ def _answer(cloud: Cloud, request: Request, url: Url) -> Response:
         domain=f"{url.identity}.lambda-url.{url.region}.on.aws",
         path=_path(request),
         account=ACCOUNT if url.auth == "AWS_IAM" else "anonymous",
-        authorizer=_authorizer(request) if url.auth == "AWS_IAM" else None,
+        authorizer=signed_by(_key(request)) if url.auth == "AWS_IAM" else None,
     )
     payload = json.dumps(event_of(request, place)).encode()
     try:
@@ -77,19 +77,8 @@ def _path(request: Request) -> str:
     return "/" + path.lstrip("/")
 
 
-def _authorizer(request: Request) -> dict[str, Any]:
-    key = request.headers["authorization"].partition("Credential=")[2].partition("/")[0]
-    return {
-        "iam": {
-            "accessKey": key,
-            "accountId": ACCOUNT,
-            "callerId": key,
-            "cognitoIdentity": None,
-            "principalOrgId": None,
-            "userArn": f"arn:aws:iam::{ACCOUNT}:root",
-            "userId": key,
-        }
-    }
+def _key(request: Request) -> str:
+    return request.headers["authorization"].partition("Credential=")[2].partition("/")[0]
 
 
 def _cors(url: Url, origin: str, *, preflight: bool) -> list[tuple[str, str]]:

@@ -14,7 +14,16 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
-from clouddeploy.emulator.http.message import BadMessage, Request, Response, read_body, read_head, render
+from clouddeploy.emulator.http.message import (
+    BODILESS,
+    BadMessage,
+    Request,
+    Response,
+    body_stream,
+    read_body,
+    read_head,
+    render,
+)
 
 LOOPBACK = "127.0.0.1"
 Handler = Callable[[Request], Response]
@@ -27,10 +36,14 @@ class Listener:
     Args:
         handle: called from several threads at once; an exception becomes a 500.
         port: 0 lets the operating system choose.
+        streamed: tells from a request's head whether `handle` reads the body itself, from `Request.stream`.
     """
 
-    def __init__(self, handle: Handler, *, port: int = 0) -> None:
+    def __init__(
+        self, handle: Handler, *, port: int = 0, streamed: Callable[[Request], bool] | None = None
+    ) -> None:
         self._handle = handle
+        self._streamed = streamed
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((LOOPBACK, port))
@@ -99,18 +112,37 @@ class Listener:
             headers[low] = f"{headers[low]},{value}" if low in headers else value
         if headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request = Request(method, target, headers, raw, read_body(stream, headers))
+        request = Request(method, target, headers, raw)
+        if self._streamed is not None and self._streamed(request):
+            request.stream = body_stream(stream, headers)
+        else:
+            request.body = read_body(stream, headers)
         close = headers.get("connection", "").lower() == "close" or version == "HTTP/1.0"
-        for piece in render(self._answer(request), head_only=method == "HEAD", close=close):
+        response = self._answer(request)
+        if request.stream is not None:
+            request.stream.drain()
+        for piece in render(response, head_only=method == "HEAD", close=close):
             connection.sendall(piece)
+        if response.file is not None:
+            _send_file(connection, response, head_only=method == "HEAD")
         return not close
 
     def _answer(self, request: Request) -> Response:
         try:
             return self._handle(request)
+        except BadMessage:  # the peer was cut off in the middle of a body: there is nobody to answer
+            raise
         except Exception as error:  # the boundary: one request's failure must not end the server
             log.exception("%s %s failed", request.method, request.target)
             message = f"the embedded cloud failed: {type(error).__name__}"
             body = json.dumps({"__type": "InternalFailure", "message": message}).encode()
             headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "InternalFailure")]
             return Response(500, headers, body)
+
+
+def _send_file(connection: socket.socket, response: Response, *, head_only: bool) -> None:
+    part = response.file
+    assert part is not None
+    with part.file as file:
+        if part.size and not head_only and response.status not in BODILESS:
+            connection.sendfile(file, part.offset, part.size)

@@ -11,24 +11,28 @@ from http import HTTPStatus
 from typing import BinaryIO
 from urllib.parse import unquote
 
-LINE_LIMIT = 65_536
+from clouddeploy.emulator.http.streams import LINE_LIMIT, BadMessage, BodyStream, FilePart
+
+__all__ = [
+    "BadMessage", "Request", "Response", "body_stream", "read_body", "read_exactly", "read_head", "render",
+]  # fmt: skip
 HEADER_LIMIT = 256
 BODILESS = frozenset({204, 304})
 
 
-class BadMessage(Exception):
-    """The peer doesn't speak HTTP/1.1 as we need it."""
-
-
 @dataclass(slots=True)
 class Request:
-    """One request. `headers` has lower-case names; `raw_headers` those that were sent."""
+    """One request. `headers` has lower-case names; `raw_headers` those that were sent.
+
+    `stream` is there, and `body` empty, where the listener was asked not to read the body.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     raw_headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    stream: BodyStream | None = None
 
     @property
     def raw_path(self) -> str:
@@ -48,11 +52,12 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One response. `body` is complete; its length is written by `render`."""
+    """One response. `body` is complete, or `file` stands for it; its length is written by `render`."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    file: FilePart | None = None
 
     def header(self, name: str) -> str | None:
         """The value of the first header called `name` (any case)."""
@@ -108,10 +113,20 @@ def read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
     """The body that `headers` (lower-case names) announce."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return read_chunked(stream)
+    return read_exactly(stream, _length(headers))
+
+
+def body_stream(stream: BinaryIO, headers: dict[str, str]) -> BodyStream:
+    """The same body, not read yet."""
+    chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+    return BodyStream(stream, None if chunked else _length(headers))
+
+
+def _length(headers: dict[str, str]) -> int:
     length = headers.get("content-length", "0") or "0"
     if not length.isdigit():
         raise BadMessage(f"bad content-length {length[:40]!r}")
-    return read_exactly(stream, int(length))
+    return int(length)
 
 
 def render(response: Response, *, head_only: bool = False, close: bool = False) -> list[bytes]:
@@ -122,7 +137,8 @@ def render(response: Response, *, head_only: bool = False, close: bool = False) 
     lines += [f"{k}: {v}" for k, v in response.headers if k.lower() not in ("content-length", "connection")]
     if status not in BODILESS:
         length = response.header("content-length") if head_only and not response.body else None
-        lines.append(f"Content-Length: {length if length is not None else len(response.body)}")
+        size = response.file.size if response.file is not None else len(response.body)
+        lines.append(f"Content-Length: {length if length is not None else size}")
     if close:
         lines.append("Connection: close")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")

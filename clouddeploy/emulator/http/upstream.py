@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from clouddeploy.emulator.http.listener import LOOPBACK
-from clouddeploy.emulator.http.message import BadMessage, Response, read_body, read_head
+from clouddeploy.emulator.http.message import BODILESS, BadMessage, Response, read_body, read_head
 
 
 class Unreachable(Exception):
@@ -35,10 +35,13 @@ class Upstream:
 
     Args:
         port: where it listens.
+        resend: whether a request is sent again when a connection that was used before breaks: most likely
+            the server closed it while it lay idle, but it may also have read the request and died.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, resend: bool = True) -> None:
         self.port = port
+        self._resend = resend
         self._idle: list[_Line] = []
         self._lock = threading.Lock()
 
@@ -64,12 +67,11 @@ class Upstream:
         message = head + body
         sent = False
         while True:
-            with self._lock:
-                line = self._idle.pop() if self._idle else None
+            line = self._take()
             used_before = line is not None
             try:
                 line = line or self._connect(timeout_s)
-                response = _exchange(line, message, timeout_s)
+                response = _exchange(line, message, timeout_s, head_only=method == "HEAD")
             except TimeoutError:
                 if line is not None:
                     line.close()
@@ -79,13 +81,25 @@ class Upstream:
                     raise NotReached(str(error)) from error
                 if line is not None:
                     line.close()
-                if used_before:  # most likely it was closed while it lay idle
+                if used_before and self._resend:
                     sent = True
                     continue
                 raise Unreachable(str(error)) from error
-            with self._lock:
-                self._idle.append(line)
+            if (response.header("connection") or "").lower() == "close":
+                line.close()
+            else:
+                with self._lock:
+                    self._idle.append(line)
             return response
+
+    def _take(self) -> _Line | None:
+        """An idle connection; where requests aren't sent again, one that the server hasn't closed."""
+        while True:
+            with self._lock:
+                line = self._idle.pop() if self._idle else None
+            if line is None or self._resend or not _closed(line):
+                return line
+            line.close()
 
     def _connect(self, timeout_s: float) -> _Line:
         connection = socket.create_connection((LOOPBACK, self.port), timeout=timeout_s)
@@ -100,12 +114,26 @@ class Upstream:
             line.close()
 
 
-def _exchange(line: _Line, message: bytes, timeout_s: float) -> Response:
+def _closed(line: _Line) -> bool:
+    """Whether the peer has closed an idle connection, or sent what nobody asked for."""
+    line.socket.setblocking(False)
+    try:
+        line.socket.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _exchange(line: _Line, message: bytes, timeout_s: float, *, head_only: bool) -> Response:
     line.socket.settimeout(timeout_s)
     line.socket.sendall(message)
     head = read_head(line.stream)
     if head is None:
         raise BadMessage("the connection ended before the response")
     first, raw = head
-    body = read_body(line.stream, {k.lower(): v for k, v in raw})
-    return Response(int(first.split(" ", 2)[1]), raw, body)
+    status = int(first.split(" ", 2)[1])
+    bodiless = head_only or status in BODILESS
+    body = b"" if bodiless else read_body(line.stream, {k.lower(): v for k, v in raw})
+    return Response(status, raw, body)

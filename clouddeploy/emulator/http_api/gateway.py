@@ -11,14 +11,14 @@ import re
 import time
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from clouddeploy.emulator.backends import functions, http_apis
 from clouddeploy.emulator.backends.http_apis import Api, Route
 from clouddeploy.emulator.backends.turns import turn
 from clouddeploy.emulator.call import Call, Refused, json_answer
-from clouddeploy.emulator.functions.events import FAILED, Place, event_of, response_of
+from clouddeploy.emulator.functions.events import FAILED, Place, event_of, response_of, signed_by
 from clouddeploy.emulator.functions.invoking import run
 from clouddeploy.emulator.functions.policies import statements
 from clouddeploy.emulator.http.message import Request, Response
@@ -35,6 +35,7 @@ SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/[^/]+/execute-ap
 FUNCTION = re.compile(r"arn:aws:lambda:([a-z0-9-]+):\d{12}:function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_$-]+))?")
 BODY_LIMIT = 10_485_760  # "Quotas for configuring and running an HTTP API": payload size 10 MB
 STAGE = re.compile(r"/v2/apis/([^/]+)/stages/([^/]+)")
+MADE = re.compile(r"/v2/apis/([^/]+)/(routes|stages)")
 ENDPOINT = re.compile(r"https://([a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def _answer(cloud: Cloud, request: Request, api: Api, path: str) -> Response:
         route=route.key,
         stage=stage,
         account=ACCOUNT,
-        authorizer=_caller(key[1]) if key is not None and route.authorization == "AWS_IAM" else None,
+        authorizer=signed_by(key[1]) if key is not None and route.authorization == "AWS_IAM" else None,
         path_parameters=values,
         stage_variables=api.stages[stage],
     )
@@ -92,11 +93,6 @@ def _stage(api: Api, path: str) -> tuple[str, str]:
     """The stage that a path names, and the path below it; ``$default`` has none in its URLs."""
     first, _, rest = path.lstrip("/").partition("/")
     return (first, f"/{rest}") if first in api.stages else (DEFAULT, path)
-
-
-def _caller(key: str) -> dict[str, Any]:
-    caller = {"accessKey": key, "accountId": ACCOUNT, "callerId": key, "userId": key}
-    return {"iam": {**caller, "cognitoIdentity": None, "userArn": f"arn:aws:iam::{ACCOUNT}:root"}}
 
 
 def _integrated(cloud: Cloud, request: Request, api: Api, route: Route, place: Place) -> Response:
@@ -164,11 +160,26 @@ def control(cloud: Cloud, call: Call) -> Response:
     stage = STAGE.fullmatch(call.request.path)
     if stage and call.request.method == "PATCH":
         return _update_stage(call, *stage.groups())
+    _refuse_twice(call)
     with turn("apigateway"):
         found = cloud.moto(call.request)
     text = found.body.decode("utf-8", "replace")
     reachable = ENDPOINT.sub(lambda match: f"{cloud.url}{PREFIX}{match[1]}", text)
     return Response(found.status, found.headers, reachable.encode())
+
+
+def _refuse_twice(call: Call) -> None:
+    """Refuse a second route or stage of a name, as moto doesn't (CreateRoute, CreateStage)."""
+    made = MADE.fullmatch(call.request.path) if call.request.method == "POST" else None
+    api = http_apis.find(made[1]) if made else None
+    if made is None or api is None:
+        return
+    wish = json.loads(call.request.body or b"{}")
+    if made[2] == "routes" and any(route.key == wish.get("routeKey") for route in api.routes):
+        message = f"Route with key {wish['routeKey']} already exists for this API"
+        raise Refused(message, code="ConflictException", status=409)
+    if made[2] == "stages" and wish.get("stageName") in api.stages:
+        raise Refused("Stage already exists", code="ConflictException", status=409)
 
 
 def _update_stage(call: Call, identity: str, name: str) -> Response:

@@ -10,8 +10,9 @@
     image.write(Path("digits-image"))                   # the OCI layout, for any other tool
 """
 
+from clouddeploy.packaging.images.archive import write_archive
 from clouddeploy.packaging.images.auth import Credentials
-from clouddeploy.packaging.images.aws_lambda import lambda_base, lambda_image
+from clouddeploy.packaging.images.aws_lambda import LambdaFiles, lambda_base, lambda_files, lambda_image
 from clouddeploy.packaging.images.base import Base
 from clouddeploy.packaging.images.ecr import ecr_credentials
 from clouddeploy.packaging.images.http import Retries
@@ -26,6 +27,7 @@ __all__ = [
     "Base",
     "Credentials",
     "ImageArtifact",
+    "LambdaFiles",
     "Layer",
     "Layout",
     "Pushed",
@@ -34,5 +36,7 @@ __all__ = [
     "Retries",
     "ecr_credentials",
     "lambda_base",
+    "lambda_files",
     "lambda_image",
+    "write_archive",
 ]

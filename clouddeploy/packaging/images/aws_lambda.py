@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from clouddeploy.errors import ModelError, SpecError
-from clouddeploy.packaging.artifact import Member
+from clouddeploy.model import Model
+from clouddeploy.packaging import wheels
+from clouddeploy.packaging.artifact import Artifact, Member
+from clouddeploy.packaging.aws_lambda import own_members, refuse_clashes
 from clouddeploy.packaging.images.base import Base
 from clouddeploy.packaging.images.image import ImageArtifact
 from clouddeploy.packaging.images.layer import Layer
+from clouddeploy.packaging.images.pytorch import cuda_warning, torch_needs
+from clouddeploy.packaging.needs import needs
+from clouddeploy.packaging.parts import users_parts
+from clouddeploy.packaging.platforms import Platform
 
 TASK_ROOT = "/var/task"
 HANDLER = "lambda_handler.handler"
@@ -24,6 +32,50 @@ CODE = frozenset(
 )
 LAYERS = ("requirements", "model", "code")
 """What changes seldom first: a new handler then sends some kilobytes, a new model no wheels."""
+
+
+@dataclass(frozen=True)
+class LambdaFiles:
+    """A model packed for an image: what goes below `TASK_ROOT`, named as in the zip form.
+
+    Args:
+        platform: what it was packed for.
+        lock: its requirements for that platform, one pin a line.
+        warnings: what the maker should know, such as a suspected secret (never the secret itself).
+        members: the files, sorted by name.
+        origin: kept alive with the files.
+    """
+
+    platform: Platform
+    lock: tuple[str, ...]
+    warnings: tuple[str, ...]
+    members: tuple[Member, ...] = field(repr=False)
+    origin: object = field(repr=False, compare=False, default=None)
+
+
+def lambda_files(model: Model, *, python: str, architecture: str) -> LambdaFiles:
+    """`model` with its requirements as an image holds it: a torch model with torch, nothing exported.
+
+    Args:
+        model: what to pack.
+        python: of the base image, such as ``"3.13"``.
+        architecture: ``"arm64"`` or ``"x86_64"``.
+
+    Raises:
+        SpecError: Python or architecture are none.
+        ModelError: a requirement has no wheel for that platform, or names clash.
+        TargetError: uv isn't installed.
+    """
+    platform = Platform.of_lambda(python, architecture)
+    lock = wheels.resolve((*needs(model), *torch_needs(model)), platform)
+    tree = wheels.installed(lock, platform)
+    refuse_clashes(tree)
+    warnings: list[str] = []
+    mine = users_parts(model, warnings)
+    warnings += cuda_warning(lock, tree.members)
+    members = (*own_members(model, lock, tree, platform), *mine, *tree.members)
+    content = Artifact("zip", members)  # sorts them, and refuses names that clash
+    return LambdaFiles(platform, lock, tuple(warnings), content.members, model)
 
 
 def lambda_base(python: str = "3.13") -> str:

@@ -29,6 +29,9 @@ STORING_S = 600.0
 """Before it answers a PUT, a registry hashes the whole blob."""
 AGENT = "clouddeploy"
 Body = Callable[[], Iterable[bytes]]
+Wire = Callable[[urllib.request.Request, float], Any]
+"""Sends a request, waits so many seconds for each byte, and gives the open response; raises as urllib does.
+Recorders and fault injectors wrap it."""
 
 
 class Broken(CloudError):
@@ -86,19 +89,31 @@ class _AsIs(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
+def urllib_wire() -> Wire:
+    """The standard library's client; to this machine itself it goes by no proxy."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _AsIs)
+    usual = urllib.request.build_opener(_AsIs)
+
+    def send(request: urllib.request.Request, timeout_s: float) -> Any:
+        opener = direct if is_loopback(urlsplit(request.full_url).hostname) else usual
+        return opener.open(request, timeout=timeout_s)
+
+    return send
+
+
 class Client:
     """Sends requests to one registry, and follows where it points to.
 
     Args:
         retries: how patient to be.
         timeout_s: seconds without a byte after which a connection counts as broken.
+        wire: sends the requests.
     """
 
-    def __init__(self, retries: Retries, timeout_s: float) -> None:
+    def __init__(self, retries: Retries, timeout_s: float, wire: Wire | None = None) -> None:
         self.retries = retries
         self._timeout_s = timeout_s
-        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _AsIs)
-        self._opener = urllib.request.build_opener(_AsIs)
+        self._wire = wire or urllib_wire()
 
     def ask(
         self,
@@ -175,10 +190,9 @@ class Client:
         request = urllib.request.Request(
             url, data=data, method=method, headers={"User-Agent": AGENT, **headers}
         )
-        opener = self._direct if is_loopback(urlsplit(url).hostname) else self._opener
         timeout_s = max(self._timeout_s, STORING_S) if method == "PUT" else self._timeout_s
         try:
-            return opener.open(request, timeout=timeout_s)
+            return self._wire(request, timeout_s)
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise _untrusted(url, error.reason) from error

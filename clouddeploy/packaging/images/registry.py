@@ -12,7 +12,16 @@ from clouddeploy.errors import CloudDeployError, CloudError, NotFound, SpecError
 from clouddeploy.packaging.images.auth import Authorizer, Credentials
 from clouddeploy.packaging.images.blob import Blob, digest_of_bytes
 from clouddeploy.packaging.images.download import download
-from clouddeploy.packaging.images.http import Answer, Body, Client, Retries, check_scheme, is_loopback, origin
+from clouddeploy.packaging.images.http import (
+    Answer,
+    Body,
+    Client,
+    Retries,
+    Wire,
+    check_scheme,
+    is_loopback,
+    origin,
+)
 from clouddeploy.packaging.images.media import ACCEPT, Descriptor, damaged
 from clouddeploy.packaging.images.reference import DOCKER_HUB, ECR, HOST
 from clouddeploy.packaging.images.refusal import check_digest, no_repository, refusal, refusal_error
@@ -37,6 +46,7 @@ class Registry:
             None never; by default as the registry allows.
         timeout_s: seconds without a byte after which a connection counts as broken; storing a blob may
             take the registry longer.
+        wire: sends the requests; the standard library's client by default.
 
     Raises:
         SpecError: `host` is no host name.
@@ -51,6 +61,7 @@ class Registry:
         retries: Retries | None = None,
         chunk_bytes: int | None = -1,
         timeout_s: float = TIMEOUT_S,
+        wire: Wire | None = None,
     ) -> None:
         if not HOST.match(host):
             raise SpecError(f"{host!r} is no registry's host", fix="write host or host:port, without a path")
@@ -58,7 +69,7 @@ class Registry:
         name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
         plain = is_loopback(name.strip("[]")) if plain_http is None else plain_http
         self._base = f"{'http' if plain else 'https'}://{_api(host)}"
-        self.client = Client(retries or Retries(), timeout_s)
+        self.client = Client(retries or Retries(), timeout_s, wire)
         self._login = Authorizer(host, credentials, self.client)
         if chunk_bytes == -1:
             chunk_bytes = None if WHOLE_ONLY.match(name) else CHUNK_BYTES

@@ -21,6 +21,16 @@ S3 = {
     "PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
     "UploadPart": ("s3:PutObject",),
 }
+API_GATEWAY = {
+    "Get": "GET",
+    "Create": "POST",
+    "Tag": "POST",
+    "Update": "PATCH",
+    "Delete": "DELETE",
+    "Untag": "DELETE",
+}
+"""API Gateway's actions are HTTP methods ("Actions, resources, and condition keys for Amazon API Gateway
+Management V2"), by what the names of operations start with."""
 OTHERWISE = {("lambda", "Invoke"): ("lambda:InvokeFunction",)}
 """Operations whose action has another name."""
 PASSES_ROLE = frozenset({"CreateModel", "CreateFunction", "UpdateFunctionConfiguration"})
@@ -30,6 +40,10 @@ def iam_actions(service: str, operation: str) -> tuple[str, ...]:
     """The actions that a principal must be allowed for one call, such as ``("sagemaker:CreateModel",)``."""
     if service == "s3":
         return S3.get(operation, (f"s3:{operation}",))
+    if service == "apigatewayv2":
+        return tuple(
+            f"apigateway:{verb}" for start, verb in API_GATEWAY.items() if operation.startswith(start)
+        )
     if (service, operation) in OTHERWISE:
         return OTHERWISE[service, operation]
     if operation == "GetCallerIdentity":

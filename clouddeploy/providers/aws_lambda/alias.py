@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clouddeploy.engine.resource import State
@@ -26,12 +26,14 @@ class Alias:
         release: the release that should serve.
         is_provisioned: whether copies are kept running on it, which follow it to the new version.
         needs: keys of what must exist before.
+        shares: percent of the requests that other releases get; Lambda takes one other at most.
     """
 
     site: Site
     release: str
     is_provisioned: bool = False
     needs: tuple[str, ...] = ()
+    shares: Mapping[str, int] = field(default_factory=dict)
     kind: ClassVar[str] = "alias"
     immutable: ClassVar[frozenset[str]] = frozenset()
 
@@ -46,8 +48,8 @@ class Alias:
         return f"aws lambda delete-alias --function-name {self.site.name} --name {names.ALIAS}"
 
     def desired(self) -> State:
-        """The release that serves, and no other that gets a share of the requests."""
-        return {"serves": self.release, "shares": {}}
+        """The release that serves, and the percent of the requests that others get."""
+        return {"serves": self.release, "shares": dict(self.shares)}
 
     def read(self) -> State | None:
         """As Lambda has it."""
@@ -58,9 +60,11 @@ class Alias:
         if found is None:
             return None
         known = {r.version: r.release for r in find_releases(self.site)}
-        number = str(found["FunctionVersion"])
-        shares = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-        return {"serves": known.get(number) or f"{NUMBERED}{number}", "shares": dict(shares)}
+        serves, shares = shares_in(found)
+        return {
+            "serves": named(known, serves),
+            "shares": {named(known, number): percent for number, percent in shares.items()},
+        }
 
     def create(self, wish: State) -> None:
         """Make it; one that is there already is moved."""
@@ -79,9 +83,10 @@ class Alias:
 
     def _params(self, wish: State) -> dict[str, Any]:
         shares: Mapping[str, float] = wish["shares"]
+        weights = {self._number(release): percent / 100 for release, percent in shares.items()}
         return {
             "FunctionVersion": self._number(wish["serves"]),
-            "RoutingConfig": {"AdditionalVersionWeights": dict(shares)},
+            "RoutingConfig": {"AdditionalVersionWeights": weights},
         }
 
     def _number(self, serves: str) -> str:
@@ -102,3 +107,17 @@ class Alias:
         """Remove it."""
         self.site.survey.spend()
         when_free(self.site, lambda: self.site.find("DeleteAlias", Name=names.ALIAS))
+
+
+def shares_in(answer: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+    """The main version of what GetAlias answers, and the percent of the requests that others get."""
+    weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    percents = {str(number): round(100 * float(weight), 4) for number, weight in weights.items()}
+    return str(answer["FunctionVersion"]), {
+        number: percent for number, percent in percents.items() if percent
+    }
+
+
+def named(releases: Mapping[str, str], number: str) -> str:
+    """The release that a version is, by its number; versions that aren't ours are told by it."""
+    return releases.get(number) or f"{NUMBERED}{number}"

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime
 
 from clouddeploy.engine.finding import Finding
 from clouddeploy.errors import SpecError
-from clouddeploy.providers.aws import cron
 from clouddeploy.providers.aws_lambda import runtimes, scaling
+from clouddeploy.providers.aws_lambda.concurrency import reserved
 from clouddeploy.providers.aws_lambda.configuration import MEMORY_MB, environment
+from clouddeploy.providers.aws_lambda.mapping import scaling_findings
 from clouddeploy.providers.aws_lambda.options import Options
 from clouddeploy.spec import Deployment
 
@@ -18,6 +19,8 @@ MEMORY_RANGE_MB = (128, 10_240)
 TIMEOUT_S = 900
 EPHEMERAL_RANGE_MB = (512, 10_240)
 SNAP_START_EPHEMERAL_MB = 512
+API_TIMEOUT_S = 30
+"""API Gateway Developer Guide, "Quotas for configuring and running an HTTP API"."""
 ENV_BYTES = 4096
 ENV_NAME = re.compile(r"[a-zA-Z]\w+", re.ASCII)
 """All from the Lambda Developer Guide: "Lambda quotas", and SnapStart's limitations."""
@@ -63,42 +66,11 @@ def check(deployment: Deployment, options: Options, *, today: date | None = None
     findings = [
         *_runtime(options, today or datetime.now(UTC).date()),
         *_compute(deployment),
-        *_scaling(deployment),
+        *scaling_findings(deployment.autoscaling),
     ]
     if options.snap_start:
         _refuse_snap_start(deployment, options)
     return [*findings, *_others(deployment, options)]
-
-
-def reserved(deployment: Deployment, options: Options) -> int | None:
-    """Requests served at once at the most, which either of two fields may say.
-
-    Raises:
-        SpecError: they say different things, or less than one.
-    """
-    given, asked = options.reserved_concurrency, deployment.compute.max_concurrency
-    if given is not None and given < 1:
-        raise SpecError(
-            f"reserved_concurrency is {given}",
-            why="a function that may serve no request can't be tried either",
-            fix="set it to 1 or more, or leave it out",
-        )
-    if given is not None and asked is not None and given != asked:
-        raise SpecError(
-            f"reserved_concurrency is {given} and Compute.max_concurrency is {asked}",
-            why="both say how many requests the function serves at once at the most",
-            fix="give one of them",
-        )
-    count = given if given is not None else asked
-    kept = scaling.kept_running(deployment.autoscaling)
-    most = max(kept, deployment.autoscaling.max if scaling.is_scaled(deployment.autoscaling) else 0)
-    if count is not None and most > count:
-        raise SpecError(
-            f"{most} copies are to be kept running and {count} requests may be served at once",
-            why="provisioned concurrency can't exceed the function's reserved concurrency",
-            fix=f"set reserved_concurrency to {most} or more, or autoscaling.max to {count} or less",
-        )
-    return count
 
 
 def _refuse_sizes(deployment: Deployment, options: Options) -> None:
@@ -157,7 +129,7 @@ def _refuse_access(deployment: Deployment, options: Options) -> None:
 
 def _refuse_snap_start(deployment: Deployment, options: Options) -> None:
     reasons = []
-    if options.image:
+    if options.is_image:
         reasons.append("a container image")
     elif runtimes.version_of(options.runtime) < runtimes.SNAP_START_FROM:
         reasons.append(f"the runtime {options.runtime} (it takes python3.12 or newer)")
@@ -174,7 +146,7 @@ def _refuse_snap_start(deployment: Deployment, options: Options) -> None:
 
 
 def _runtime(options: Options, today: date) -> Iterator[Finding]:
-    found = None if options.image else runtimes.finding(options.runtime, today)
+    found = None if options.is_image else runtimes.finding(options.runtime, today)
     if found:
         yield found
 
@@ -189,63 +161,14 @@ def _compute(deployment: Deployment) -> Iterator[Finding]:
         )
 
 
-def _scaling(deployment: Deployment) -> Iterator[Finding]:
-    wish = deployment.autoscaling
-    for name in ("requests_per_minute", "concurrency", "cpu"):
-        if getattr(wish, name) is not None:
-            yield Finding(
-                f"autoscaling.{name}",
-                "impossible",
-                "a copy of a function serves one request at a time, and there is one for each request",
-                "use utilization, the share of the copies kept running that are in use",
-            )
-    for schedule in wish.schedules:
-        cron.to_aws(schedule.cron)
-        cron.check_timezone(schedule.timezone)
-    kept, scaled = scaling.kept_running(wish), scaling.is_scaled(wish)
-    if not kept and wish.min > 0:
-        yield Finding(
-            "autoscaling.min",
-            "approximated",
-            "Lambda starts copies on demand, and the first request after a pause waits for a start",
-            "set it to 0 to agree, or give utilization or a min above 1 to keep copies running",
-        )
-    if kept or scaled:
-        yield Finding(
-            "autoscaling.max",
-            "approximated",
-            f"{wish.max} is the most that is kept running; more requests at once start copies on demand",
-            "set reserved_concurrency for a hard limit",
-        )
-    if wish.utilization is not None and not scaled:
-        yield Finding(
-            "autoscaling.utilization",
-            "approximated",
-            f"min is {wish.min} and max is {wish.max}, so there is nothing to scale and no policy is made",
-            "give min 1 or more, and max a larger value",
-        )
-    if scaled and wish.min < wish.max and wish.utilization is None:
-        yield Finding(
-            "autoscaling.utilization",
-            "approximated",
-            f"none is given, so {scaling.UTILIZATION:g} is held",
-            "give utilization to choose",
-        )
-
-
 def _others(deployment: Deployment, options: Options) -> Iterator[Finding]:
     access = deployment.access
     if deployment.compression == "none":
+        form = "an image of compressed layers" if options.is_image else "a zip"
         yield Finding(
-            "compression", "impossible", "Lambda takes a zip", "set compression to 'auto'; a zip is sent"
+            "compression", "impossible", f"Lambda takes {form}", "set compression to 'auto', which sends that"
         )
-    if access.public and options.url != "public":
-        yield Finding(
-            "access.public",
-            "impossible",
-            "the function's URL takes signed requests only",
-            "make the deployer with url='public', which asks for it by name",
-        )
+    yield from _addresses(deployment, options)
     if access.kms_key:
         yield Finding(
             "access.kms_key",
@@ -253,26 +176,45 @@ def _others(deployment: Deployment, options: Options) -> Iterator[Finding]:
             "on Lambda the key encrypts the environment variables; the storage is AWS's to encrypt",
             "leave it out if that isn't meant",
         )
-    if deployment.model.format in TORCH_FORMATS and not options.image:
+    if deployment.model.format in TORCH_FORMATS and not options.is_image:
         yield Finding(
             "model",
             "approximated",
             "torch doesn't fit into a function, so the model is exported to ONNX and compared with torch",
-            "give an image to run torch itself",
+            "say package='image' to run torch itself",
         )
     for alarm in deployment.alarms:
         yield _alarm(alarm.metric)
 
 
-def _alarm(metric: str) -> Finding:
-    if metric not in scaling.METRICS:
-        return Finding(
-            f"alarms.{metric}",
-            "impossible",
-            "Lambda counts no requests that the function itself refused, so no such alarm is made",
-            "watch errors_5xx or latency_ms",
+def _addresses(deployment: Deployment, options: Options) -> Iterator[Finding]:
+    if deployment.access.public and options.url == "iam":
+        yield Finding(
+            "access.public",
+            "approximated" if options.http_api else "impossible",
+            "the function's URL takes signed requests only"
+            + (", and the HTTP API anyone's" if options.http_api else ""),
+            "make the deployer with url='public', which asks for it by name",
         )
+    if deployment.access.public and options.url == "none" and not options.http_api:
+        yield Finding(
+            "access.public",
+            "impossible",
+            "the function has no address of its own",
+            "make the deployer with http_api=True, or with url='public'",
+        )
+    if options.http_api and deployment.compute.timeout_s > API_TIMEOUT_S:
+        yield Finding(
+            "compute.timeout_s",
+            "approximated",
+            f"the HTTP API gives up after {API_TIMEOUT_S} s; other ways to the function wait as asked",
+            f"set it to {API_TIMEOUT_S} or less",
+        )
+
+
+def _alarm(metric: str) -> Finding:
     counts = {
+        "errors_4xx": "it counts what the function refused, by a custom metric of its own",
         "errors_5xx": "it counts invocations that raised, timed out or ran out of memory",
         "latency_ms": "it is the time in the function, without the wait for a start",
     }

@@ -20,8 +20,8 @@ def wished(deployment: Deployment, options: Options, role: str) -> dict[str, Any
     access, compute = deployment.access, deployment.compute
     network = {"SubnetIds": sorted(access.subnets), "SecurityGroupIds": sorted(access.security_groups)}
     return {
-        "runtime": None if options.image else options.runtime,
-        "handler": None if options.image else names.HANDLER,
+        "runtime": None if options.is_image else options.runtime,
+        "handler": None if options.is_image else names.HANDLER,
         "architecture": compute.architecture,
         "memory_mb": compute.memory_mb or MEMORY_MB,
         "timeout_s": compute.timeout_s,

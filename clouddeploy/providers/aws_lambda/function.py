@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +13,7 @@ from clouddeploy.providers.aws import tags
 from clouddeploy.providers.aws.assuming import assuming
 from clouddeploy.providers.aws.faults import matches
 from clouddeploy.providers.aws_lambda import configuration, names
+from clouddeploy.providers.aws_lambda.images import Images
 from clouddeploy.providers.aws_lambda.settling import is_busy, settled, wait, when_free
 from clouddeploy.providers.aws_lambda.site import EXISTS, Site
 
@@ -21,6 +23,8 @@ CODE_TAG = "clouddeploy:code-sha256"
 NOT_ASSUMABLE = ("cannot be assumed by lambda",)
 NEW_ROLE = (*NOT_ASSUMABLE, "does not have permissions to call createnetworkinterface")
 """A role that was just made may also be told of as one that lacks what its policy gives it."""
+DIGEST = re.compile(r"[0-9a-f]{32}")
+"""How ``code`` tells an artifact of ours; anything else is an image's URI."""
 OURS = frozenset({"code", "tags", "reserved_concurrency", "architecture"})
 """Fields that are set by other calls than UpdateFunctionConfiguration."""
 
@@ -33,11 +37,13 @@ class Function:
         site: where it lives.
         wish: its state (see `desired`).
         needs: keys of what must exist before.
+        images: where its image lies, when it is one of ours.
     """
 
     site: Site
     wish: Mapping[str, Any]
     needs: tuple[str, ...] = ()
+    images: Images | None = None
     kind: ClassVar[str] = "function"
     immutable: ClassVar[frozenset[str]] = frozenset()
     secret: ClassVar[frozenset[str]] = frozenset({"env"})
@@ -53,8 +59,8 @@ class Function:
         return f"aws lambda delete-function --function-name {self.site.name}"
 
     def desired(self) -> State:
-        """``code`` (digest or image URI), ``tags``, ``reserved_concurrency``, ``description``, ``alive``
-        and what `configuration.wished` tells."""
+        """``code`` (digest, or URI of an image that isn't ours), ``tags``, ``reserved_concurrency``,
+        ``description``, ``alive`` and what `configuration.wished` tells."""
         return dict(self.wish)
 
     def read(self) -> State | None:
@@ -79,10 +85,11 @@ class Function:
         self._refuse_other_package("Image" if image else "Zip")
         hashed = carried.pop(CODE_TAG, config.get("CodeSha256"))
         digest = carried.get(tags.DIGEST, "")
+        known = hashed == config.get("CodeSha256") and bool(digest or not image)
         return {
             **configuration.told(config),
             "description": config.get("Description", ""),
-            "code": image or (digest if hashed == config.get("CodeSha256") else unknown(config)),
+            "code": digest if known else image or unknown(config),
             "tags": {k: v for k, v in carried.items() if not k.startswith("aws:")},
             "reserved_concurrency": (found.get("Concurrency") or {}).get("ReservedConcurrentExecutions"),
             "alive": config.get("State") != "Failed",
@@ -124,7 +131,8 @@ class Function:
     def _source(self, wish: Mapping[str, Any]) -> dict[str, str]:
         code = str(wish["code"])
         if package_of(wish) == "Image":
-            return {"ImageUri": code}
+            ours = self.images is not None and DIGEST.fullmatch(code)
+            return {"ImageUri": self.images.uri(code) if self.images and ours else code}
         return {"S3Bucket": self.site.bucket, "S3Key": names.code_key(self.site.name, code)}
 
     def _assuming(self, wish: State, call: Any) -> Any:

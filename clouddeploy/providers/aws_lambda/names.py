@@ -47,6 +47,11 @@ def log_group(name: str) -> str:
     return f"/aws/lambda/{name}"
 
 
+def api(name: str) -> str:
+    """The HTTP API in front of a function; such names needn't be unique, and its tags tell whose it is."""
+    return f"clouddeploy-{name}"
+
+
 def alarm_prefix(name: str) -> str:
     """What the names of `name`'s alarms start with."""
     return f"clouddeploy-fn-{name}-"

@@ -48,6 +48,33 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "DeleteFunctionEventInvokeConfig",
         "Invoke",
     ),
+    "ecr": (
+        "GetAuthorizationToken",
+        "CreateRepository",
+        "DescribeRepositories",
+        "ListTagsForResource",
+        "TagResource",
+        "UntagResource",
+        "DeleteRepository",
+        "DescribeImages",
+        "BatchDeleteImage",
+    ),
+    "apigatewayv2": (
+        "CreateApi",
+        "GetApis",
+        "UpdateApi",
+        "DeleteApi",
+        "DeleteCorsConfiguration",
+        "CreateIntegration",
+        "GetIntegrations",
+        "CreateRoute",
+        "GetRoutes",
+        "UpdateRoute",
+        "CreateStage",
+        "GetStages",
+        "TagResource",
+        "UntagResource",
+    ),
     "application-autoscaling": operations.SCALING,
     "cloudwatch": operations.ALARMS,
     "logs": (
@@ -64,6 +91,21 @@ IMPLIED = frozenset(
     {"iam:TagRole", "application-autoscaling:TagResource", "cloudwatch:TagResource", "logs:TagResource"}
 )
 """Actions that creating something with tags takes besides the creating one."""
+REGISTRY = frozenset(
+    {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:GetRepositoryPolicy",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:SetRepositoryPolicy",
+        "ecr:UploadLayerPart",
+    }
+)
+"""What sending an image by the registry's own API takes, and what lets Lambda give itself access to the
+repository (Developer Guide, "Create a Lambda function using a container image": Amazon ECR permissions)."""
 NETWORK_ACTIONS = [
     "AssignPrivateIpAddresses",
     "CreateNetworkInterface",
@@ -80,7 +122,7 @@ SENDING = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}
 def deployer_actions() -> tuple[str, ...]:
     """The IAM actions that one who deploys, calls and removes needs, sorted."""
     found = {a for service, names in OPERATIONS.items() for n in names for a in iam_actions(service, n)}
-    return tuple(sorted(found | IMPLIED))
+    return tuple(sorted(found | IMPLIED | REGISTRY))
 
 
 def deployer_policy() -> dict[str, Any]:

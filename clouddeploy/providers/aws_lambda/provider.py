@@ -6,34 +6,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
-from clouddeploy.engine.finding import Cost, Finding
-from clouddeploy.errors import CloudDeployError, NotFound, SpecError
+from clouddeploy.engine.finding import Cost, Finding, Mapped
+from clouddeploy.errors import NotFound, SpecError
 from clouddeploy.model import Model
-from clouddeploy.providers import Graph
+from clouddeploy.packaging.images.http import Wire
+from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.aws import logs, tags
 from clouddeploy.providers.aws.client import Aws, Transport
 from clouddeploy.providers.aws.lock import S3Lock
-from clouddeploy.providers.aws.options import AwsOptions
-from clouddeploy.providers.aws_lambda import names, serving
-from clouddeploy.providers.aws_lambda.check import check, reserved
-from clouddeploy.providers.aws_lambda.compiler import Package, Packager, compile_deployment
+from clouddeploy.providers.aws.options import AwsOptions, embedded
+from clouddeploy.providers.aws_lambda import names, serving, splitting
+from clouddeploy.providers.aws_lambda.check import check
+from clouddeploy.providers.aws_lambda.compiler import compile_deployment
+from clouddeploy.providers.aws_lambda.concurrency import refuse_over_account, reserved
 from clouddeploy.providers.aws_lambda.costs import costs
+from clouddeploy.providers.aws_lambda.http_api import find_apis
+from clouddeploy.providers.aws_lambda.images import Reach
 from clouddeploy.providers.aws_lambda.invocation import invoke
-from clouddeploy.providers.aws_lambda.options import Options, Url
+from clouddeploy.providers.aws_lambda.mapping import AUTOSCALING
+from clouddeploy.providers.aws_lambda.options import Options, PackageKind, Url
 from clouddeploy.providers.aws_lambda.permissions import deployer_policy
 from clouddeploy.providers.aws_lambda.releases import find_releases, serving_version
 from clouddeploy.providers.aws_lambda.restoring import restored
 from clouddeploy.providers.aws_lambda.scaling import kept_running
 from clouddeploy.providers.aws_lambda.site import Site, find_site
-from clouddeploy.providers.aws_lambda.stale import everything, left_over
+from clouddeploy.providers.aws_lambda.source import (
+    ImagePackager,
+    Package,
+    Packager,
+    Packagers,
+    packed_image,
+    write_image,
+)
+from clouddeploy.providers.aws_lambda.stale import everything, left_over, scaling_left
 from clouddeploy.providers.aws_lambda.url import find_url
-from clouddeploy.spec import Architecture, Compression, Deployment, Reply, Status, Summary
+from clouddeploy.spec import Architecture, Autoscaling, Compression, Deployment, Reply, Status, Summary
 
 POLL_S = 1.0
 TIMEOUT_S = 3600.0
 """Seconds that a removal or a rollback waits for the cloud."""
-UNRESERVED = 100
-"""Concurrency that must stay unreserved (Developer Guide, "Configuring reserved concurrency")."""
 
 
 def packed(model: Model, *, python: str, architecture: str) -> Package:
@@ -52,8 +63,10 @@ class Lambda:
         poll_s: seconds between the first two looks at what takes time.
         retry_delay_s: upper bound of the first pause before a call is tried again.
         packager: packs models instead of clouddeploy's own packager.
-        runtime, url, snap_start, on_failure, reserved_concurrency, retention_days, ephemeral_mb, image:
-            see `Options`.
+        image_packager: the same for images.
+        wire: sends requests to image registries instead of the standard library's client.
+        runtime, url, http_api, snap_start, on_failure, reserved_concurrency, retention_days, ephemeral_mb,
+            image, package, base_image, repository, base_registry: see `Options`.
         options: region, profile, endpoint_url, access_key_id, secret_access_key, session_token; what is
             left out is boto3's (see `AwsOptions`).
 
@@ -62,6 +75,7 @@ class Lambda:
     """
 
     target: ClassVar[str] = "lambda"
+    autoscaling: ClassVar[Mapping[str, Mapped]] = AUTOSCALING
 
     def __init__(
         self,
@@ -71,14 +85,21 @@ class Lambda:
         poll_s: float = POLL_S,
         retry_delay_s: float | None = None,
         packager: Packager = packed,
+        image_packager: ImagePackager = packed_image,
+        wire: Wire | None = None,
         runtime: str = "python3.13",
         url: Url | None = None,
+        http_api: bool = False,
         snap_start: bool = False,
         on_failure: str | None = None,
         reserved_concurrency: int | None = None,
         retention_days: int = 14,
         ephemeral_mb: int = 512,
         image: str | None = None,
+        package: PackageKind = "zip",
+        base_image: str | None = None,
+        repository: str | None = None,
+        base_registry: str | None = None,
         **options: Unpack[AwsOptions],
     ) -> None:
         self.aws = Aws(
@@ -87,17 +108,29 @@ class Lambda:
             # Where looks follow each other at once, as in tests, attempts do, too.
             retry_delay_s=min(0.3, poll_s) if retry_delay_s is None else retry_delay_s,
         )
-        self._bucket, self._poll_s, self._packager = bucket, poll_s, packager
+        self._bucket, self._poll_s = bucket, poll_s
+        reach = Reach(wire, min(0.5, poll_s) if retry_delay_s is None else retry_delay_s)
+        self.packagers = Packagers(packager, image_packager, reach)
         self._options = Options(
             runtime=runtime,
             url=url or "iam",
+            http_api=http_api,
             snap_start=snap_start,
             on_failure=on_failure,
             reserved_concurrency=reserved_concurrency,
             retention_days=retention_days,
             ephemeral_mb=ephemeral_mb,
             image=image,
+            package=package,
+            base_image=base_image,
+            repository=repository,
+            base_registry=base_registry,
         )
+
+    @staticmethod
+    def embedded(cloud: Embedded, region: str | None) -> Mapping[str, Any]:
+        """Options with which it reaches the embedded cloud, whose registry has stand-ins for base images."""
+        return {**embedded(cloud, region), "base_registry": cloud.url.partition("://")[2]}
 
     def check(self, deployment: Deployment) -> Sequence[Finding]:
         """What Lambda makes of the wish."""
@@ -110,19 +143,7 @@ class Lambda:
             SpecError: it hasn't.
         """
         wanted = max(reserved(deployment, self._options) or 0, kept_running(deployment.autoscaling))
-        if not wanted:
-            return ()
-        try:
-            limit = self.aws("lambda", "GetAccountSettings")["AccountLimit"]["ConcurrentExecutions"]
-        except CloudDeployError as error:
-            return (f"the account's concurrency limit can't be looked up: {error.what}",)
-        if wanted > limit - UNRESERVED:
-            raise SpecError(
-                f"{wanted} requests at once are to be set apart for {deployment.name!r}",
-                why=f"the account serves {limit} at once, and {UNRESERVED} of them must stay unreserved",
-                fix=f"set {max(1, limit - UNRESERVED)} or less, or ask for more in Service Quotas",
-            )
-        return ()
+        return refuse_over_account(self.aws, deployment.name, wanted)
 
     def compile(self, deployment: Deployment) -> Graph:
         """The resources of the deployment. One call: whether a function of the name is there."""
@@ -130,10 +151,10 @@ class Lambda:
         site = self._site(deployment.name, deployment.timeout_s)
         if self._options.image and site.seen is not None:
             site.survey.spend()  # an image leaves nothing in the bucket that would tell of the rest
-        compiled = compile_deployment(site, deployment, self._options, self._packager)
+        compiled = compile_deployment(site, deployment, self._options, self.packagers)
         return Graph(
             compiled.resources,
-            lambda: left_over(site, compiled, keep=deployment.keep_releases),
+            lambda: left_over(site, compiled, self.packagers.reach, keep=deployment.keep_releases),
             S3Lock(site.survey, own_bucket=site.own_bucket),
             compiled.warnings,
         )
@@ -142,12 +163,29 @@ class Lambda:
         """Everything of `name`, found by listing."""
         site = self._site(name)
         lock = S3Lock(site.survey, own_bucket=site.own_bucket, makes_bucket=False)
-        return Graph((), lambda: everything(site), lock)
+        return Graph((), lambda: everything(site, self.packagers.reach), lock)
 
     def restore(self, name: str, release: str | None) -> Graph:
         """The alias on the version of a kept release."""
         site = self._site(name)
         return Graph(restored(site, release), tuple, S3Lock(site.survey, own_bucket=site.own_bucket))
+
+    def traffic(self, name: str) -> Mapping[str, int]:
+        """Percent of the requests by release, from the alias's weights."""
+        return splitting.shares_of(self._site(name))
+
+    def split(self, name: str, shares: Mapping[str, int]) -> Graph:
+        """The alias with a weight for the second release."""
+        site = self._site(name)
+        return Graph(splitting.parted(site, shares), tuple, S3Lock(site.survey, own_bucket=site.own_bucket))
+
+    def rescale(self, name: str, autoscaling: Autoscaling) -> Graph:
+        """Copies kept running, their range, policy and schedules, of what runs."""
+        site = self._site(name)
+        found = splitting.rescaled(site, autoscaling)
+        keys = {resource.key for resource in found}
+        lock = S3Lock(site.survey, own_bucket=site.own_bucket)
+        return Graph(found, lambda: scaling_left(site, keys), lock)
 
     def releases(self, name: str) -> Sequence[str]:
         """Digests of the kept releases, the serving one first, then newest first."""
@@ -200,14 +238,18 @@ class Lambda:
         compression: Compression = "auto",
         architecture: Architecture = "x86_64",
     ) -> Path:
-        """Write the zip to `out`.
+        """Write the zip to `out`; or the image, as an OCI archive, or as a folder when uncompressed.
 
         Raises:
-            SpecError: an image is deployed, so there is no zip.
+            SpecError: a finished image is deployed, so there is nothing to write.
         """
         if self._options.image:
             raise SpecError("an image is deployed, so there is nothing to package", fix="leave image out")
-        package = self._packager(model, python=self._options.python, architecture=architecture)
+        if self._options.package == "image":
+            return write_image(
+                self.packagers, self._options, model, out, architecture, as_folder=compression == "none"
+            )
+        package = self.packagers.zip(model, python=self._options.python, architecture=architecture)
         return package.write(out)
 
     def describe(self, name: str) -> Mapping[str, Any]:
@@ -231,6 +273,7 @@ class Lambda:
             "version": serving_version(site),
             "url": found.get("FunctionUrl", ""),
             "url_auth": found.get("AuthType", ""),
+            "http_api": next((str(api.get("ApiEndpoint", "")) for api in find_apis(site)), ""),
             "log_group": names.log_group(name),
             "bucket": site.bucket,
         }

@@ -6,12 +6,12 @@ are kept running beforehand (Developer Guide, "Configuring provisioned concurren
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from clouddeploy.engine.resource import Resource
 from clouddeploy.providers.aws import cron
 from clouddeploy.providers.aws.autoscaling import ScalableTarget, ScalingPolicy, ScheduledAction
-from clouddeploy.providers.aws.tags import make_tags
 from clouddeploy.providers.aws_lambda import names
 from clouddeploy.providers.aws_lambda.provisioned import ProvisionedConcurrency
 from clouddeploy.providers.aws_lambda.site import Site
@@ -20,9 +20,14 @@ from clouddeploy.spec import Alarm, Autoscaling, Schedule, digest_of
 UTILIZATION = 0.7
 """Held when the range is to be used and no target is given."""
 METRIC = "LambdaProvisionedConcurrencyUtilization"
-METRICS = {"errors_5xx": ("Errors", "Sum"), "latency_ms": ("Duration", "Average")}
-"""By our name: CloudWatch's, and the statistic (Developer Guide, "Types of metrics for Lambda functions");
-there is none for requests that the function refused."""
+OWN_NAMESPACE = "CLOUDDEPLOY"
+"""Where our entry counts, by CloudWatch's embedded metric format, what Lambda doesn't."""
+METRICS = {
+    "errors_4xx": (OWN_NAMESPACE, "Refusals", "Sum"),
+    "errors_5xx": ("AWS/Lambda", "Errors", "Sum"),
+    "latency_ms": ("AWS/Lambda", "Duration", "Average"),
+}
+"""By our name: CloudWatch's, and the statistic (Developer Guide, "Types of metrics for Lambda functions")."""
 
 
 def kept_running(wish: Autoscaling) -> int:
@@ -42,23 +47,24 @@ def is_scaled(wish: Autoscaling) -> bool:
     return bool(wish.schedules) or (wish.min < wish.max and kept_running(wish) > 0)
 
 
-def provisioning(site: Site, wish: Autoscaling, user_tags: Any, alias: str) -> tuple[Resource, ...]:
+def provisioning(
+    site: Site, wish: Autoscaling, tags: Mapping[str, str], needs: tuple[str, ...] = ()
+) -> tuple[Resource, ...]:
     """Copies kept running, their range, its policy and schedules; none on demand.
 
     Args:
-        user_tags: the user's tags.
-        alias: the alias's key, which must be there before.
+        tags: all tags of the scalable target.
+        needs: keys of what must be there before.
     """
     count, scaled = kept_running(wish), is_scaled(wish)
     lows = [wish.min, *(s.min for s in wish.schedules if s.min is not None)]
     highs = [wish.max, *(s.max for s in wish.schedules if s.max is not None)]
     least, most = (min(lows), max(highs)) if scaled else (count, count)
-    kept = (ProvisionedConcurrency(site, count, most, least, (alias,)),) if count else ()
+    kept = (ProvisionedConcurrency(site, count, most, least, needs),) if count else ()
     if not scaled:
         return kept
     ranges = tuple((s.min, s.max) for s in wish.schedules)
-    needs = tuple(r.key for r in kept) or (alias,)
-    tags = make_tags(user_tags, site.name)
+    needs = tuple(r.key for r in kept) or needs
     of = site.dimension
     target = ScalableTarget(site.aws, site.survey, of, wish.min, wish.max, ranges, tags, needs)
     rule = tracking_rule(wish)
@@ -97,15 +103,20 @@ def dimensions(name: str) -> list[dict[str, str]]:
     ]
 
 
+def own_dimensions(name: str) -> list[dict[str, str]]:
+    """What the metrics of our entry are kept by."""
+    return [{"Name": "FunctionName", "Value": name}]
+
+
 def alarm_settings(name: str, alarm: Alarm) -> dict[str, Any]:
     """The parameters of ``PutMetricAlarm`` for one alarm."""
-    metric, statistic = METRICS[alarm.metric]
+    namespace, metric, statistic = METRICS[alarm.metric]
     actions = {"AlarmActions": list(alarm.notify)} if alarm.notify else {}
     return {
-        "Namespace": "AWS/Lambda",
+        "Namespace": namespace,
         "MetricName": metric,
         "Statistic": statistic,
-        "Dimensions": dimensions(name),
+        "Dimensions": own_dimensions(name) if namespace == OWN_NAMESPACE else dimensions(name),
         "Period": 60,
         "EvaluationPeriods": alarm.minutes,
         "DatapointsToAlarm": alarm.minutes,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from clouddeploy.providers.aws.client import Aws
 from clouddeploy.providers.aws.metrics import sums
 from clouddeploy.providers.aws_lambda import names
-from clouddeploy.providers.aws_lambda.scaling import dimensions
+from clouddeploy.providers.aws_lambda.scaling import OWN_NAMESPACE, dimensions, own_dimensions
 from clouddeploy.providers.aws_lambda.site import MISSING
 from clouddeploy.spec import Phase, Status
 
@@ -27,6 +27,8 @@ QUERIES = {
     "latency_sum": ("Duration", "Sum"),
     "latency_count": ("Duration", "SampleCount"),
 }
+OWN_QUERIES = {"refused": ("Refusals", "Sum"), "failed": ("Errors", "Sum")}
+"""Of what our entry counts itself: answers of status 4xx and 5xx, which Lambda takes for successes."""
 
 
 def status_of(aws: Aws, name: str) -> Status:
@@ -46,8 +48,11 @@ def status_of(aws: Aws, name: str) -> Status:
 def metrics(aws: Aws, name: str, *, since_s: float) -> Mapping[str, float]:
     """Figures of the past `since_s` seconds; without a request there is no ``latency_ms``.
 
-    ``errors_4xx`` isn't among them: Lambda doesn't count requests that the function refused.
+    ``errors_5xx`` are invocations that raised, timed out or ran out of memory, and answers of status 5xx.
     """
     totals = sums(aws, "AWS/Lambda", dimensions(name), QUERIES, since_s=since_s)
+    own = sums(aws, OWN_NAMESPACE, own_dimensions(name), OWN_QUERIES, since_s=since_s)
+    totals["errors_4xx"] = own["refused"]
+    totals["errors_5xx"] += own["failed"]
     count, total_ms = totals.pop("latency_count"), totals.pop("latency_sum")
     return {**totals, "latency_ms": total_ms / count} if count else totals

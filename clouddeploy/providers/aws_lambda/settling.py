@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from clouddeploy.engine.waiting import wait_until
+from clouddeploy.engine.waiting import pause, wait_until
 from clouddeploy.errors import CloudDeployError, CloudError, DeployFailed, Throttled
 from clouddeploy.providers.aws import faults
 from clouddeploy.providers.aws.logs import last_lines
@@ -19,6 +19,7 @@ from clouddeploy.providers.aws_lambda.site import Site
 
 T = TypeVar("T")
 LONGEST_POLL_S = 5.0
+ATTEMPTS = 5
 BUSY = frozenset({"ResourceConflictException"})
 
 
@@ -76,6 +77,26 @@ def when_free(site: Site, call: Callable[[], T]) -> T:
             return None
 
     return wait(site, attempt, f"function {site.name} to be out of its change")[0]
+
+
+def made_once(site: Site, make: Callable[[], T], look: Callable[[], T | None]) -> T:
+    """Make what has no name of its own, so that a call repeated after a lost answer would make two.
+
+    Args:
+        make: makes it, in one attempt.
+        look: finds it, should the answer have been lost.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return make()
+        except CloudDeployError as error:
+            if not _is_passing(error) or attempt == ATTEMPTS:
+                raise
+        found = look()
+        if found is not None:
+            return found
+        pause(min(site.poll_s, 1.0) * attempt)
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def is_busy(error: CloudError) -> bool:

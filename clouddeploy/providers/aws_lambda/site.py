@@ -66,6 +66,11 @@ class Site:
         return f"arn:{self.aws.partition}:lambda:{self.aws.region}:{self.aws.account}:function:{self.name}"
 
     @property
+    def alias_arn(self) -> str:
+        """ARN of the alias that callers use."""
+        return f"{self.arn}:{names.ALIAS}"
+
+    @property
     def dimension(self) -> Dimension:
         """What Application Auto Scaling scales."""
         resource = f"function:{self.name}:{names.ALIAS}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from clouddeploy.engine.resource import Resource
 from clouddeploy.providers.aws import tags
@@ -19,35 +19,43 @@ from clouddeploy.providers.aws.logs import LogGroup
 from clouddeploy.providers.aws.multipart import unfinished
 from clouddeploy.providers.aws.role import MISSING, Role
 from clouddeploy.providers.aws_lambda import names
+from clouddeploy.providers.aws_lambda.api_permission import ApiPermission
 from clouddeploy.providers.aws_lambda.code import Code
 from clouddeploy.providers.aws_lambda.compiler import WATCHES, Compiled
 from clouddeploy.providers.aws_lambda.failures import FailureDestination
 from clouddeploy.providers.aws_lambda.function import Function
+from clouddeploy.providers.aws_lambda.http_api import HttpApi, find_apis
+from clouddeploy.providers.aws_lambda.image_record import FOLDER
+from clouddeploy.providers.aws_lambda.images import Reach
 from clouddeploy.providers.aws_lambda.provisioned import ProvisionedConcurrency
 from clouddeploy.providers.aws_lambda.releases import find_releases, serving_version
 from clouddeploy.providers.aws_lambda.site import Site
-from clouddeploy.providers.aws_lambda.url import PublicAccess
+from clouddeploy.providers.aws_lambda.stale_images import stale_images
+from clouddeploy.providers.aws_lambda.url import FunctionUrl, PublicAccess
 from clouddeploy.providers.aws_lambda.version import Version
 
 
-def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource]:
+def left_over(site: Site, compiled: Compiled, reach: Reach, *, keep: int) -> Sequence[Resource]:
     """What remains of other releases than `compiled` and the `keep` ones before it, and of killed deploys."""
-    wanted = {compiled.code.prefix} if compiled.code else set()
+    digests = {compiled.source.digest}
+    wanted = {names.code_prefix(site.name, digest) for digest in digests if digest}
     if site.seen is None and site.survey.fresh:
         return [] if site.survey.untouched else _code(site, wanted)
     found = find_releases(site, serving=serving_version(site))
     others = [r for r in found if r.release != compiled.version.release]
     kept, old = others[:keep], others[keep:]
-    wanted |= {names.code_prefix(site.name, r.digest) for r in kept if r.digest}
-    code = _code(site, wanted)
+    digests |= {r.digest for r in kept}
+    wanted |= {names.code_prefix(site.name, digest) for digest in digests if digest}
+    into = compiled.source.images.repository if compiled.source.images else None
+    images = stale_images(site, reach, wanted=digests, into=into)
+    code: list[Resource] = [*_code(site, wanted), *images.records]
     role = _role(site, code) if compiled.role is None else []
-    below: list[Resource] = [*code, *role]
+    below: list[Resource] = [*code, *images.others, *role]
     needs = tuple(r.key for r in below)
     versions = [Version(site, r.release, r.digest, needs) for r in old]
     alarms = _alarms(site, {a.name for a in compiled.alarms}, code)
     return [
-        *code,
-        *role,
+        *below,
         *versions,
         *alarms,
         *_extras(site, compiled),
@@ -58,27 +66,43 @@ def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource
 def _extras(site: Site, compiled: Compiled) -> list[Resource]:
     """What hangs on the alias and is no longer wished for. What is wished for needn't be looked for."""
     extras: tuple[Resource, ...] = (
+        FunctionUrl(site, ""),
         PublicAccess(site),
+        ApiPermission(site),
+        HttpApi(site, "", needs=(ApiPermission(site).key,)),
         FailureDestination(site, ""),
         ProvisionedConcurrency(site, 0),
     )
     return [e for e in extras if e.key not in compiled.keys and e.read() is not None]
 
 
-def everything(site: Site) -> Sequence[Resource]:
+def scaling_left(site: Site, wanted: Collection[str]) -> list[Resource]:
+    """Copies kept running and their rules, where `wanted` has them no longer."""
+    copies = ProvisionedConcurrency(site, 0)
+    kept: list[Resource] = [] if copies.key in wanted or copies.read() is None else [copies]
+    return [*kept, *_scaling(site, (copies.key,))]
+
+
+def everything(site: Site, reach: Reach) -> Sequence[Resource]:
     """All that belongs to the deployment, whatever the listing of the bucket says."""
     found = None if site.empty else site.find("GetFunction")
     ours = found is not None and tags.is_ours(found.get("Tags") or {}, site.name)
     foreign = found is not None and not ours
-    code = _code(site, ())
+    images = stale_images(site, reach)
+    code: list[Resource] = [*_code(site, ()), *images.records]
     role = _role(site, code)
     alarms = _alarms(site, (), code)
-    base: list[Resource] = [*code, *role, *alarms]
+    base: list[Resource] = [*code, *images.others, *role, *alarms]
     scaled = [] if foreign else _scaling(site, (f"function/{site.name}",))
     logs = [] if foreign or not (base or scaled or ours) else _logs(site, code)
     needs = tuple(r.key for r in (*base, *logs))
     function = [Function(site, {}, needs)] if ours else []
-    return [*base, *logs, *function, *scaled]
+    return [*base, *logs, *function, *scaled, *_api(site, (*needs, f"function/{site.name}"))]
+
+
+def _api(site: Site, needs: tuple[str, ...]) -> list[HttpApi]:
+    """The HTTP API; what else there is goes after it, so that a removal that breaks off here goes on."""
+    return [] if site.empty or not find_apis(site) else [HttpApi(site, "", needs=needs)]
 
 
 def _code(site: Site, wanted: Iterable[str]) -> list[Code]:
@@ -86,7 +110,8 @@ def _code(site: Site, wanted: Iterable[str]) -> list[Code]:
     keys = [k for k in site.survey.objects() if k != site.survey.lock_key]
     if site.survey.has_bucket:
         keys += [u["Key"] for u in unfinished(site.aws, site.bucket, start)]
-    digests = {k[len(start) :].partition("/")[0] for k in keys if "/" in k[len(start) :]}
+    inner = [k[len(start) :] for k in keys]
+    digests = {k.partition("/")[0] for k in inner if "/" in k and f"/{FOLDER}" not in k}
     return [c for c in (Code(site, digest) for digest in sorted(digests)) if c.prefix not in set(wanted)]
 
 

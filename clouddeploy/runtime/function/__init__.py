@@ -1,6 +1,7 @@
 """A model as a function that is called with an event: AWS Lambda's, by ``handlers/lambda_handler.py``.
 
-Ships in the artifact like the rest of the runtime. `start` is what an entry file needs.
+Ships in the artifact like the rest of the runtime. `start` is what an entry file needs. What answers
+requests and keeps to their time here serves Cloud Functions too: see ``clouddeploy.runtime.cloud_function``.
 """
 
 from clouddeploy.runtime.function.budget import Stuck

@@ -25,14 +25,16 @@ def allowed(origins: tuple[str, ...], origin: str) -> dict[str, str]:
     }
 
 
-def preflight(origins: tuple[str, ...], origin: str) -> dict[str, str]:
+def preflight(
+    origins: tuple[str, ...], origin: str, request_headers: str = REQUEST_HEADERS
+) -> dict[str, str]:
     """Headers of the answer to ``OPTIONS``; a foreign origin gets no permission."""
     found = allowed(origins, origin)
     if "access-control-allow-origin" in found:
         del found["access-control-expose-headers"]
         found |= {
             "access-control-allow-methods": METHODS,
-            "access-control-allow-headers": REQUEST_HEADERS,
+            "access-control-allow-headers": request_headers,
             "access-control-max-age": str(MAX_AGE_S),
         }
     return found

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clouddeploy.runtime.decode import JSON
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.runtime.function import batch_event, cors, http_event, journal, limits
+from clouddeploy.runtime.function import batch_event, http_event, journal, limits
 from clouddeploy.runtime.function.batch_event import Record
+from clouddeploy.runtime.function.exchange import Exchange, HttpRequest, Reply
 from clouddeploy.runtime.function.guarded import GuardedService
-from clouddeploy.runtime.function.http_event import HttpRequest
 from clouddeploy.runtime.function.journal import Journal
 from clouddeploy.runtime.function.settings import Settings
 from clouddeploy.runtime.service import Answer
@@ -26,8 +25,6 @@ SHAPES = (
     '{"body": text, "content_type": ..., "accept": ..., "isBase64Encoded": ...}',
 )
 _WARMERS = ("aws.events", "aws.scheduler", "serverless-plugin-warmup")
-_ALIVE = ("ping", "health")
-_ALLOW = "POST, GET, HEAD, OPTIONS"
 
 
 class UnknownEvent(ValueError):
@@ -36,14 +33,6 @@ class UnknownEvent(ValueError):
     Raised rather than answered: a sender that does not wait is served by Lambda's own retries and its
     destination for failures, which both need the invocation to fail.
     """
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """An answer and what the log should say of it."""
-
-    answer: Answer
-    facts: Mapping[str, Any]
 
 
 class Function:
@@ -59,6 +48,7 @@ class Function:
         self._service = service
         self._settings = settings
         self._log = log
+        self._exchange = Exchange(service, settings.cors_origins, limits.check_body)
 
     def __call__(self, event: Any, context: Any = None) -> Any:
         """The answer to `event`, which ``json.dumps`` takes.
@@ -93,30 +83,12 @@ class Function:
         request: HttpRequest | None = None
         try:
             request = http_event.parse(event)
-            reply = self._routed(request, request_id)
+            reply = self._exchange.reply(request, request_id)
         except WireError as error:
-            reply = self._refused(error, request_id)
+            reply = self._exchange.refused(error, request_id)
         origin = request.headers.get("origin", "") if request else ""
-        more = cors.allowed(self._settings.cors_origins, origin)
-        return self._respond(reply, request_id, started, more, multi=bool(request and request.multi_value))
-
-    def _routed(self, request: HttpRequest, request_id: str) -> _Reply:
-        if request.method == "POST":
-            headers = request.headers
-            return self._predict(
-                request.body, headers.get("content-type", ""), headers.get("accept", ""), request_id
-            )
-        if request.method == "OPTIONS" and self._settings.cors_origins:
-            origin = request.headers.get("origin", "")
-            return self._plain(204, b"", cors.preflight(self._settings.cors_origins, origin), request_id)
-        last = request.path.rstrip("/").rpartition("/")[2]  # an API's stage may stand before it
-        if request.method in ("GET", "HEAD") and last in _ALIVE:
-            return self._plain(200, b'{"status":"ok"}' if request.method == "GET" else b"", {}, request_id)
-        message = f"the method is {request.method[:20]} on {request.path[:80]}"
-        error = WireError(
-            "method_not_allowed", message, "POST the inputs; GET /ping tells whether it is alive"
-        )
-        return self._refused(error, request_id, {"allow": _ALLOW})
+        multi = bool(request and request.multi_value)
+        return self._respond(reply, request_id, started, origin, multi=multi)
 
     def _enveloped(self, event: Mapping[str, Any], request_id: str) -> dict[str, Any]:
         """A direct invocation with bytes of any media type, answered like an HTTP request's."""
@@ -127,10 +99,10 @@ class Function:
             accept = event.get("accept", headers.get("accept", ""))
             if not isinstance(kind, str) or not isinstance(accept, str):
                 raise WireError("bad_input", "content_type or accept is no text", f"send such as {JSON}")
-            reply = self._predict(http_event.body_of(event), kind, accept, request_id)
+            reply = self._exchange.predict(http_event.body_of(event), kind, accept, request_id)
         except WireError as error:
-            reply = self._refused(error, request_id)
-        return self._respond(reply, request_id, started, {})
+            reply = self._exchange.refused(error, request_id)
+        return self._respond(reply, request_id, started)
 
     def _direct(self, event: Mapping[str, Any], request_id: str) -> Any:
         """The wire contract's JSON itself, parsed by awslambdaric, which writes out the answer too."""
@@ -178,53 +150,35 @@ class Function:
             read = record.read()
             if read is None:
                 return Answer(200, b"", JSON)
-            reply = self._predict(read[0], read[1] or self._settings.record_type, "", request_id)
+            kind = read[1] or self._settings.record_type
+            reply = self._exchange.predict(read[0], kind, "", request_id)
         except WireError as error:
-            reply = self._refused(error, request_id)
+            reply = self._exchange.refused(error, request_id)
         if reply.answer.status != 200:
             level = "ERROR" if reply.answer.status >= 500 else "WARN"
             self._log.event(level, f"record {record.id} failed", request_id, **reply.facts)
         return reply.answer
 
-    def _predict(self, body: bytes, content_type: str, accept: str, request_id: str) -> _Reply:
-        limits.check_body(body)
-        traces: list[str] = []
-        answer = self._service.answer(
-            body, content_type, accept, request_id, lambda _: traces.append(journal.trace())
-        )
-        facts: dict[str, Any] = {"batch": answer.size, "bytes_in": len(body), "bytes_out": len(answer.body)}
-        if answer.status >= 400:
-            facts["error"] = json.loads(answer.body)["error"]
-        if traces:
-            facts["trace"] = traces[0]
-        return _Reply(answer, facts)
-
-    def _refused(self, error: WireError, request_id: str, headers: Mapping[str, str] | None = None) -> _Reply:
-        reply = self._plain(error.status, error.body(), headers or {}, request_id)
-        facts = {"batch": 0, "error": {"code": error.code, "message": error.message, "fix": error.fix}}
-        return _Reply(reply.answer, facts)
-
-    def _plain(self, status: int, body: bytes, headers: Mapping[str, str], request_id: str) -> _Reply:
-        named = dict(headers)
-        if self._service.release:
-            named["x-clouddeploy-model"] = self._service.release
-        if request_id:
-            named["x-request-id"] = request_id
-        return _Reply(Answer(status, body, JSON, named), {"batch": 0})
-
     def _respond(
-        self, reply: _Reply, request_id: str, started: float, more: Mapping[str, str], *, multi: bool = False
+        self, reply: Reply, request_id: str, started: float, origin: str = "", *, multi: bool = False
     ) -> dict[str, Any]:
-        found = _proxied(reply.answer, more, multi=multi)
+        found = self._proxied(reply, origin, multi=multi)
         try:
             limits.check_response(found, len(reply.answer.body))
         except WireError as error:
-            reply = self._refused(error, request_id)
-            found = _proxied(reply.answer, more, multi=multi)
+            reply = self._exchange.refused(error, request_id)
+            found = self._proxied(reply, origin, multi=multi)
         self._told(reply, request_id, started, "http")
         return found
 
-    def _told(self, reply: _Reply, request_id: str, started: float, kind: str) -> None:
+    def _proxied(self, reply: Reply, origin: str, *, multi: bool) -> dict[str, Any]:
+        answer = reply.answer
+        headers = self._exchange.headers_for(answer, origin)
+        return http_event.response(
+            answer.status, answer.body, answer.content_type, headers, multi_value=multi
+        )
+
+    def _told(self, reply: Reply, request_id: str, started: float, kind: str) -> None:
         ms = (time.perf_counter() - started) * 1e3
         self._log.request(request_id, reply.answer.status, ms, kind=kind, **reply.facts)
 
@@ -234,10 +188,3 @@ class Function:
         message = f"the event is {seen}{why}; known are: {'; '.join(SHAPES)}"
         self._log.event("ERROR", message, request_id)
         return UnknownEvent(message)
-
-
-def _proxied(answer: Answer, more: Mapping[str, str], *, multi: bool) -> dict[str, Any]:
-    headers = {**answer.headers, **more}
-    if answer.status == 503:
-        headers["retry-after"] = "1"
-    return http_event.response(answer.status, answer.body, answer.content_type, headers, multi_value=multi)

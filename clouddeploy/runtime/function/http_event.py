@@ -10,32 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clouddeploy.runtime.decode import JSON
 from clouddeploy.runtime.errors import WireError
+from clouddeploy.runtime.function.exchange import HttpRequest
 
 _FIX = "send events of the form that API Gateway or a function URL makes"
-
-
-@dataclass(frozen=True)
-class HttpRequest:
-    """One request.
-
-    Args:
-        method: in upper case.
-        path: without the query.
-        headers: lower-case names; several of one name joined by commas.
-        body: decoded from base64 where it was.
-        multi_value: whether the answer's headers must be ``multiValueHeaders`` (load balancers).
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    multi_value: bool = False
 
 
 def is_http(event: Mapping[str, Any]) -> bool:

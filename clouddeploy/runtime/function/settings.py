@@ -23,13 +23,14 @@ class Settings:
 
     Args:
         cors_origins: origins whose pages may call it, as a browser sends them; ``*`` is every one.
-        metrics: whether each request's log line carries metrics for CloudWatch.
+        metrics: whether each request's log line carries metrics for CloudWatch; None is only those of
+            requests that were refused or failed.
         record_type: media type of a queue's or stream's record that names none itself.
         function: the function's name.
     """
 
     cors_origins: tuple[str, ...] = ()
-    metrics: bool = False
+    metrics: bool | None = None
     record_type: str = JSON
     function: str = ""
 
@@ -40,23 +41,32 @@ class Settings:
         Raises:
             LoadError: a value can't be understood.
         """
-        origins = tuple(part.strip() for part in environ.get(CORS_ORIGINS, "").split(",") if part.strip())
-        for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise LoadError(f"{CORS_ORIGINS} holds {origin!r}; expected such as https://app.example.com")
         return cls(
-            origins,
+            origins_of(environ.get(CORS_ORIGINS, "")),
             _switch(environ, METRICS),
             _record_type(environ.get(RECORD_TYPE, "")),
             environ.get(FUNCTION_NAME, ""),
         )
 
 
-def _switch(environ: Mapping[str, str], name: str) -> bool:
+def origins_of(text: str) -> tuple[str, ...]:
+    """The origins in the variable `CORS_ORIGINS`, which has commas between them.
+
+    Raises:
+        LoadError: one of them is none.
+    """
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise LoadError(f"{CORS_ORIGINS} holds {origin!r}; expected such as https://app.example.com")
+    return origins
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool | None:
     word = environ.get(name, "").strip().lower()
     if word not in ("", "on", "off", "1", "0", "true", "false"):
         raise LoadError(f"the environment variable {name} is {word!r}; expected on or off")
-    return word in ("on", "1", "true")
+    return word in ("on", "1", "true") if word else None
 
 
 def _record_type(text: str) -> str:

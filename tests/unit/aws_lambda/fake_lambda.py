@@ -272,7 +272,12 @@ class FakeLambda:
         policy = self._get(FunctionName)["policy"].setdefault(Qualifier, {})
         if StatementId in policy:
             raise refusal("ResourceConflictException", f"The statement id ({StatementId}) already exists.")
-        policy[StatementId] = {"Sid": StatementId, **statement}
+        source = {"Condition": {"ArnLike": {"AWS:SourceArn": statement.get("SourceArn")}}}
+        policy[StatementId] = {
+            "Sid": StatementId,
+            **statement,
+            **(source if "SourceArn" in statement else {}),
+        }
 
     def GetPolicy(self, FunctionName: str, Qualifier: str) -> Any:
         statements = self._part(FunctionName, "policy", Qualifier)
@@ -288,6 +293,10 @@ class FakeLambda:
         self, FunctionName: str, Qualifier: str, ProvisionedConcurrentExecutions: int
     ) -> None:
         self._config(FunctionName, Qualifier)
+        alias = self._get(FunctionName)["aliases"].get(Qualifier, {})
+        if alias.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
+            text = "Alias with weights can not be used with Provisioned Concurrency"
+            raise refusal("InvalidParameterValueException", text)
         self._get(FunctionName)["pc"][Qualifier] = ProvisionedConcurrentExecutions
 
     def GetProvisionedConcurrencyConfig(self, FunctionName: str, Qualifier: str) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
 import pytest
 
 from clouddeploy.errors import SpecError
-from clouddeploy.providers.aws_lambda.check import check, reserved
+from clouddeploy.providers.aws_lambda.check import check
+from clouddeploy.providers.aws_lambda.concurrency import reserved
 from clouddeploy.providers.aws_lambda.costs import costs
+from clouddeploy.providers.aws_lambda.mapping import AUTOSCALING
 from clouddeploy.providers.aws_lambda.options import Options
 from clouddeploy.providers.aws_lambda.runtimes import DEPRECATED, finding
 from clouddeploy.providers.aws_lambda.scaling import is_scaled, kept_running, tracking_rule
@@ -95,13 +98,44 @@ def test_what_lambda_does_otherwise_is_told(wish: Wish) -> None:
         alarms=(Alarm(metric="errors_4xx", above=1), Alarm(metric="latency_ms", above=1)),
     )
     told = found(deployment, url="public")
-    assert told["compute.instance"] == told["compression"] == told["alarms.errors_4xx"] == "impossible"
-    assert told["access.kms_key"] == told["alarms.latency_ms"] == "approximated"
+    assert told["compute.instance"] == told["compression"] == "impossible"
+    assert told["alarms.errors_4xx"] == told["access.kms_key"] == told["alarms.latency_ms"] == "approximated"
 
 
 def test_public_access_without_a_public_url_is_told(wish: Wish) -> None:
     assert found(wish(access=Access(public=True)))["access.public"] == "impossible"
     assert "access.public" not in found(wish(access=Access(public=True)), url="public")
+
+
+def test_public_access_by_an_http_api_is_had_and_its_shorter_time_is_told(wish: Wish) -> None:
+    public = wish(access=Access(public=True), compute=Compute(timeout_s=30))
+    assert found(public, http_api=True)["access.public"] == "approximated"
+    assert "access.public" not in found(public, http_api=True, url="none")
+    assert found(public, url="none")["access.public"] == "impossible"
+    assert "compute.timeout_s" not in found(public, http_api=True)
+    assert found(wish(compute=Compute(timeout_s=31)), http_api=True)["compute.timeout_s"] == "approximated"
+
+
+def test_an_http_api_is_asked_for_by_true_or_false() -> None:
+    with pytest.raises(SpecError, match="http_api is 'yes'"):
+        Options(http_api="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Autoscaling)])
+def test_the_table_of_the_policys_fields_agrees_with_what_a_wish_is_told(wish: Wish, name: str) -> None:
+    values: dict[str, Autoscaling] = {
+        "min": Autoscaling(min=1),
+        "max": Autoscaling(min=2, max=4),
+        "requests_per_minute": Autoscaling(max=4, requests_per_minute=60),
+        "concurrency": Autoscaling(max=4, concurrency=2),
+        "cpu": Autoscaling(max=4, cpu=0.5),
+        "utilization": Autoscaling(min=2, max=4, utilization=0.5),
+        "scale_out_cooldown_s": Autoscaling(min=2, max=4, utilization=0.5, scale_out_cooldown_s=9),
+        "scale_in_cooldown_s": Autoscaling(min=2, max=4, utilization=0.5, scale_in_cooldown_s=9),
+        "schedules": Autoscaling(min=1, max=4, schedules=(Schedule(cron="0 8 * * *", min=2),)),
+    }
+    told = found(wish(autoscaling=values[name])).get(f"autoscaling.{name}", "exact")
+    assert told == AUTOSCALING[name].support
 
 
 def test_a_known_runtime_is_quiet_until_it_is_deprecated_and_an_unknown_one_is_told() -> None:

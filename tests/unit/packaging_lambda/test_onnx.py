@@ -233,7 +233,7 @@ def test_an_operator_that_onnx_lacks_is_named_and_an_image_is_offered(
 ) -> None:
     with pytest.raises(ModelError, match=r"operator aten::linalg_inv can't be expressed") as caught:
         made(nets, "Inverse").to("onnx")
-    assert 'Deployer("lambda", image=' in caught.value.fix
+    assert 'Deployer("lambda", package="image"' in caught.value.fix
 
 
 def test_a_branch_on_the_data_is_refused_and_not_made_a_constant(

@@ -1,0 +1,1 @@
+"""Cloud Functions v2: functions, their builds and the Run services that they manage."""

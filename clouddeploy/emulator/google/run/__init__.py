@@ -1,0 +1,1 @@
+"""Cloud Run: services, revisions, traffic ("Cloud Run Admin API v2")."""

@@ -1,0 +1,102 @@
+"""The image that a release is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Protocol
+
+from clouddeploy.engine import events
+from clouddeploy.engine.resource import State
+from clouddeploy.engine.waiting import check_cancelled
+from clouddeploy.errors import SpecError
+from clouddeploy.packaging.images.image import ImageArtifact
+from clouddeploy.providers.aws_lambda import names
+from clouddeploy.providers.aws_lambda.images import Images
+from clouddeploy.providers.aws_lambda.site import Site
+
+
+class ImagePackage(Protocol):
+    """A model packed as an image for Lambda."""
+
+    @property
+    def image(self) -> ImageArtifact:
+        """What is sent."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the maker should know."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image under a tag that tells its digest, kept as long as a version or the function is made of it.
+
+    Args:
+        site: where the deployment lives.
+        images: where it lies.
+        digest: of what it is made of, or the 32 digits of that which its tag shows.
+        artifact: what to send when it isn't there; None for one that is only kept or removed.
+        needs: keys of what must exist before.
+    """
+
+    site: Site
+    images: Images
+    digest: str
+    artifact: ImageArtifact | None = None
+    needs: tuple[str, ...] = ()
+    kind: ClassVar[str] = "image"
+    immutable: ClassVar[frozenset[str]] = frozenset({"digest"})
+
+    @property
+    def key(self) -> str:
+        """``image/<repository>:<tag>``."""
+        return f"image/{self.images.repository}:{self.images.tag(self.digest)}"
+
+    @property
+    def removal(self) -> str:
+        """Removes it."""
+        return (
+            f"aws ecr batch-delete-image --repository-name {self.images.repository} "
+            f"--image-ids imageTag={self.images.tag(self.digest)}"
+        )
+
+    def desired(self) -> State:
+        """The digest says everything."""
+        return {"digest": self.digest[: names.ARTIFACT_DIGITS]}
+
+    def read(self) -> State | None:
+        """Whether it is there."""
+        return self.desired() if self.images.find(self.digest) else None
+
+    def create(self, wish: State) -> None:
+        """Build and send it: layers first, what names them last. What is there already isn't sent again."""
+        if self.artifact is None:
+            raise SpecError(
+                f"the image {self.images.tag(self.digest)!r} is gone from repository "
+                f"{self.images.repository!r}",
+                why="a kept release is brought back from there, and isn't built anew",
+                fix="deploy the model again",
+            )
+        self.site.survey.spend()
+        self.artifact.push(
+            self.images.registry(),
+            self.images.place.repository,
+            self.images.tag(self.digest),
+            report=partial(_told, "sending"),
+            building=partial(_told, "packing"),
+        )
+
+    def update(self, actual: State, wish: State) -> None:
+        """Nothing of it changes: another content has another tag."""
+
+    def delete(self) -> None:
+        """Remove it."""
+        self.site.survey.spend()
+        self.images.remove(self.digest)
+
+
+def _told(what: str, done: int, total: int) -> None:
+    """Sending waits for nothing that the engine knows, so it looks by itself whether it should give up."""
+    check_cancelled()
+    events.report(what, done, total)
