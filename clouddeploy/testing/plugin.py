@@ -22,33 +22,45 @@ pytest.register_assert_rewrite("clouddeploy.testing.conformance", "clouddeploy.t
 
 @dataclass(frozen=True)
 class Cloud:
-    """A running embedded cloud, empty at the start of each test."""
+    """A running embedded cloud, empty at the start of each test.
+
+    Args:
+        url: where it answers for AWS.
+        google_url: where it answers for Google Cloud.
+        region: the default region.
+        access_key_id: any is taken.
+        secret_access_key: any is taken.
+    """
 
     url: str
+    google_url: str
     region: str = "eu-west-1"
+    access_key_id: str = "test"
+    secret_access_key: str = "test"
 
     def deployer(self, target: str = "sagemaker", **options: Any) -> Deployer:
         """A `Deployer` for `target` on this cloud."""
+        from clouddeploy import registry
         from clouddeploy.deployer import Deployer
 
-        reach = {
-            "region": self.region,
-            "endpoint_url": self.url,
-            "access_key_id": "test",
-            "secret_access_key": "test",
-            "poll_s": 0.05,
-        }
+        region = self.region if target in ("sagemaker", "lambda") else None
+        reach = dict(registry.kind_of(target).embedded(self, region))
+        if reach:
+            reach["poll_s"] = 0.05
         return Deployer(target, **{**reach, **options})
 
     def env(self) -> dict[str, str]:
-        """Environment variables that point boto3, awscli and others at it."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_REGION": self.region,
-        }
+        """Environment variables that point boto3, awscli, Google's clients and others at it."""
+        from clouddeploy.emulator.connection import Connection
+
+        connection = Connection(
+            self.url,
+            google_url=self.google_url,
+            region=self.region,
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+        )
+        return connection.env()
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +75,7 @@ def _embedded_cloud() -> Iterator[Any]:
 def cloud(_embedded_cloud: Any) -> Iterator[Cloud]:
     """An embedded cloud with nothing in it, to which the environment of the test points."""
     _embedded_cloud.reset()
-    found = Cloud(_embedded_cloud.url)
+    found = Cloud(_embedded_cloud.url, _embedded_cloud.google_url)
     before = {name: os.environ.get(name) for name in found.env()}
     os.environ.update(found.env())
     yield found

@@ -36,6 +36,8 @@ class Wheelhouse:
             "UV_NO_INDEX": "1",
             "UV_NO_CONFIG": "1",
             "UV_FIND_LINKS": str(self.folder),
+            # What uv remembers of an index would be found even offline.
+            "UV_CACHE_DIR": str(self.folder / ".uv-cache"),
         }
 
     def wheel(

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,12 @@ def test_settings_and_options_that_pages_name_exist() -> None:
     text = (ROOT / "docs" / "emulator.md").read_text("utf-8").partition("## Settings")[2]
     named = set(re.findall(r"`(\w+_s|max_\w+)`", text))
     assert named <= {f.name for f in fields(Settings)}
+
+
+def test_the_table_of_autoscaling_is_what_the_providers_say() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "autoscaling_table.py"), "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

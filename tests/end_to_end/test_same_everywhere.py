@@ -1,14 +1,15 @@
-"""The same request gives the same bytes on SageMaker and on Lambda."""
+"""The same request gives the same bytes on every target."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from clouddeploy import Compute, Model
+from clouddeploy import Compute, Endpoint, Model
 from clouddeploy.testing.plugin import Cloud
 from clouddeploy.testing.rigs import LOCAL_RUNTIME, local_architecture, local_wheels
 from tests.end_to_end.nets import SmallNet
@@ -23,18 +24,28 @@ REQUESTS = [
 ]
 
 
+def deployed(cloud: Cloud, model: Model) -> Iterator[tuple[str, Endpoint]]:
+    machine = {"compute": Compute(instance="ml.m5.large")}
+    yield "sagemaker", cloud.deployer("sagemaker").deploy(model, "digits", **machine)
+    compute = Compute(memory_mb=1024, architecture=local_architecture())
+    packages = ("numpy", "onnxruntime", "flatbuffers", "protobuf", "packaging")
+    with local_wheels(*packages, framework=True):
+        function = cloud.deployer("lambda", runtime=LOCAL_RUNTIME)
+        yield "lambda", function.deploy(model, "digits", compute=compute)
+        for target in ("cloud-functions", "cloud-run"):
+            google = cloud.deployer(target, runtime=LOCAL_RUNTIME.replace(".", ""))
+            yield target, google.deploy(model, f"digits-{target}", compute=compute)
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_the_onnx_form_answers_byte_for_byte_alike_on_both(cloud: Cloud, tmp_path: Path) -> None:
+def test_the_onnx_form_answers_byte_for_byte_alike_everywhere(cloud: Cloud, tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = SmallNet().eval()
     model = Model.from_torch(net, example_input=torch.from_numpy(IMAGES[:1]), format="state_dict").to("onnx")
-    sagemaker = cloud.deployer("sagemaker").deploy(model, "digits", compute=Compute(instance="ml.m5.large"))
-    with local_wheels("numpy", "onnxruntime", "flatbuffers", "protobuf", "packaging"):
-        function = cloud.deployer("lambda", runtime=LOCAL_RUNTIME).deploy(
-            model, "digits", compute=Compute(memory_mb=1024, architecture=local_architecture())
-        )
-    for body, content_type, accept in REQUESTS:
-        one = sagemaker.predict_raw(body, content_type=content_type, accept=accept)
-        other = function.predict_raw(body, content_type=content_type, accept=accept)
-        assert (one.body, one.content_type) == (other.body, other.content_type)
-    assert np.array_equal(function.predict(IMAGES), np.asarray(model.load()(IMAGES)))
+    answers: dict[str, list[tuple[bytes, str]]] = {}
+    for target, endpoint in deployed(cloud, model):
+        replies = [endpoint.predict_raw(b, content_type=kind, accept=accept) for b, kind, accept in REQUESTS]
+        answers[target] = [(reply.body, reply.content_type) for reply in replies]
+        assert np.array_equal(endpoint.predict(IMAGES), np.asarray(model.load()(IMAGES)))
+    assert set(answers) == {"sagemaker", "lambda", "cloud-functions", "cloud-run"}
+    assert all(answers[target] == answers["sagemaker"] for target in answers)

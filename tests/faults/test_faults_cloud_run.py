@@ -1,0 +1,21 @@
+"""Every call of Cloud Run's deploy, update, split and delete broken in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clouddeploy.testing.faultsuite import FaultSuite
+from clouddeploy.testing.rig import Rig, rigs
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with rigs()["cloud-run"]() as rig:
+        yield rig
+
+
+@pytest.mark.timeout(900)
+class TestCloudRun(FaultSuite):
+    pass
