@@ -78,6 +78,20 @@ def check_choice(owner: object, name: str, value: object, allowed: tuple[str, ..
         )
 
 
+def check_flag(owner: object, name: str, value: object) -> None:
+    """Refuse a `value` that is neither True nor False.
+
+    Raises:
+        SpecError: it isn't.
+    """
+    if not isinstance(value, bool):
+        raise SpecError(
+            f"{type(owner).__name__}.{name} is {value!r}",
+            why="allowed: True or False",
+            fix="give one of them",
+        )
+
+
 def check_text_map(
     owner: str, name: str, value: Mapping[str, str], key_rule: re.Pattern[str] | None
 ) -> Mapping[str, str]:

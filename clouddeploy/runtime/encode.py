@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -40,6 +41,13 @@ def result(outputs: Any, size: int, single: bool) -> Result:
     Raises:
         WireError: ``bad_prediction``: another count, ragged, or a dtype that can't be sent.
     """
+    if inspect.isgenerator(outputs):
+        outputs.close()
+        raise WireError(
+            "bad_prediction",
+            "the predictions come bit by bit, which this way of asking has not",
+            "ask a clouddeploy server with accept: text/event-stream, or return them at once",
+        )
     if isinstance(outputs, dict):
         if not outputs or not all(isinstance(name, str) for name in outputs):
             raise WireError("bad_prediction", "the predictions are a dict without text keys", _FIX)

@@ -1,9 +1,13 @@
-"""The user's handler: a module or its class ``Handler``: ``load``, ``predict`` and two optional steps."""
+"""The user's handler: a module or its class ``Handler``: ``load``, ``predict`` and two optional steps.
+
+A ``predict`` that is a generator function gives its predictions bit by bit; the server alone streams them.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +45,36 @@ def load_handler(path: Path, model_dir: Path, on_phase: Callable[[str], object] 
             f"{path.name} has no function predict(inputs), nor has a class Handler in it", "import"
         )
     load = _step(found, "load", path)
-    steps = [
-        step
-        for step in (_step(found, "preprocess", path), predict, _step(found, "postprocess", path))
-        if step
-    ]
+    before, after = _step(found, "preprocess", path), _step(found, "postprocess", path)
     if load:
         try:
             load(model_dir)
         except Exception as error:
             raise LoadError(f"{path.name}: load raised {type(error).__name__}: {error}", "load") from error
-    return steps[0] if len(steps) == 1 else _chain(steps)
+    if before is None and after is None:
+        return predict
+    chain = _chain_of_many if inspect.isgeneratorfunction(predict) else _chain
+    return chain(before or _same, predict, after or _same)
 
 
-def _chain(steps: list[Predict]) -> Predict:
+def _same(value: Any) -> Any:
+    return value
+
+
+def _chain(before: Predict, predict: Predict, after: Predict) -> Predict:
     def run(inputs: Any) -> Any:
-        for step in steps:
-            inputs = step(inputs)
-        return inputs
+        return after(predict(before(inputs)))
+
+    return run
+
+
+def _chain_of_many(before: Predict, predict: Predict, after: Predict) -> Predict:
+    """As `_chain`, for a ``predict`` that gives one prediction after another."""
+
+    def run(inputs: Any) -> Iterator[Any]:
+        with closing(predict(before(inputs))) as found:
+            for one in found:
+                yield after(one)
 
     return run
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -48,6 +50,9 @@ class Service:
         signature: what is expected; empty where unknown.
         release: the model's digest, for the answer's headers.
         body_limit: bytes of the largest body that is read.
+
+    Attributes:
+        streams: predictions come bit by bit: `predict_arrays` is a generator function.
     """
 
     def __init__(
@@ -58,9 +63,10 @@ class Service:
         body_limit: int = BODY_LIMIT,
     ) -> None:
         self._predict = predict_arrays
+        self.streams = inspect.isgeneratorfunction(predict_arrays)
         self.signature = signature or Signature()
         self.release = release
-        self._body_limit = body_limit
+        self.body_limit = body_limit
 
     @classmethod
     def load(
@@ -102,10 +108,10 @@ class Service:
         Raises:
             WireError: it is not what the wire contract or the signature allows.
         """
-        if len(body) > self._body_limit:
+        if len(body) > self.body_limit:
             raise WireError(
                 "too_large",
-                f"the body has {len(body)} bytes; at most {self._body_limit} are read",
+                f"the body has {len(body)} bytes; at most {self.body_limit} are read",
                 "send fewer examples in one request",
             )
         return decode(body, content_type, self.signature)
@@ -117,6 +123,22 @@ class Service:
             WireError: ``bad_prediction``, or what the handler raised of this kind itself.
         """
         return result(self._named(self._predict(request.inputs)), request.size, request.single)
+
+    def stream(self, request: Request) -> Generator[Result, None, None]:
+        """What the model answers, one after another; a model that doesn't stream answers once.
+
+        Closing the generator closes the model's own.
+
+        Raises:
+            WireError: as `predict`.
+        """
+        outputs = self._predict(request.inputs)
+        if not inspect.isgenerator(outputs):
+            yield result(self._named(outputs), request.size, request.single)
+            return
+        with closing(outputs):
+            for one in outputs:
+                yield result(self._named(one), request.size, request.single)
 
     def _named(self, outputs: Any) -> Any:
         """A tuple of arrays as a dict with the names of the signature's outputs."""

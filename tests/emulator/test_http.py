@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -147,3 +148,38 @@ def test_an_upstream_that_is_gone_is_told_apart_from_a_slow_one() -> None:
         upstream.send("POST", "/a", timeout_s=10)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
         Upstream(silent.getsockname()[1]).send("GET", "/", timeout_s=0.05)
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 2),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok", 1),
+        (b"HTTP/1.0 200 OK\r\n\r\nok", 2),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 1),
+        (b"HTTP/1.1 200 OK\r\n\r\nok", 2),
+    ],
+)
+def test_a_connection_is_used_again_only_where_the_answer_says_that_it_stays(
+    answer: bytes, connections: int
+) -> None:
+    made = []
+
+    def serve(server: socket.socket) -> None:
+        for _ in range(connections):
+            peer, _ = server.accept()
+            made.append(peer)
+            with peer, peer.makefile("rb") as stream:
+                for _ in range(2 // connections):
+                    while stream.readline() not in (b"\r\n", b""):
+                        continue
+                    peer.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        upstream = Upstream(server.getsockname()[1], resend=False)
+        assert [upstream.send("GET", "/", timeout_s=10).body for _ in range(2)] == [b"ok", b"ok"]
+        upstream.close()
+        thread.join(10)
+    assert len(made) == connections

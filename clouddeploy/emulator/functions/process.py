@@ -66,6 +66,7 @@ class FunctionProcess:
         self.pid = self._process.pid
         self._frozen = False
         self._ended = False
+        self._peak_mb = 0
         self._state = threading.RLock()
         self._output = threading.Lock()
         self._rest = b""
@@ -124,8 +125,8 @@ class FunctionProcess:
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
-                    return -(-int(line.split()[1]) // 1024)
-        return 0
+                    self._peak_mb = -(-int(line.split()[1]) // 1024)
+        return self._peak_mb
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended within so many seconds."""
@@ -139,6 +140,7 @@ class FunctionProcess:
         """End it with its children; how it ended, in the words of Lambda's log."""
         with self._state, self._output:
             if not self._ended:
+                self.peak_mb()  # nobody tells when it has ended
                 exited = self._process.poll()
                 self._signal(signal.SIGKILL)
                 self._process.wait()

@@ -11,7 +11,7 @@ from clouddeploy.errors import CloudDeployError, CloudError, InputError, NotFoun
 from clouddeploy.providers.aws.client import Aws
 from clouddeploy.providers.aws_lambda import names
 from clouddeploy.providers.aws_lambda.event import http_event
-from clouddeploy.providers.aws_lambda.trial import log_lines, reason_of
+from clouddeploy.providers.aws_lambda.trial import fix_for, log_lines, reason_of
 from clouddeploy.spec import Reply
 
 PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -79,10 +79,11 @@ def _refused(name: str, status: int, body: bytes, answer: Mapping[str, Any]) -> 
 
 def _crashed(name: str, content: bytes, answer: Mapping[str, Any]) -> PredictionError:
     """The process raised, ended or took too long: Lambda's own error, and its trace from the log."""
+    reason = reason_of(content)
     return PredictionError(
-        f"function {name!r} failed: {reason_of(content)}",
+        f"function {name!r} failed: {reason}",
         why=f"Lambda reports an {str(answer.get('FunctionError')).lower()} error",
-        fix="see the log lines, or its logs()",
+        fix=fix_for(reason, "see the log lines, or its logs()"),
         code="internal",
         operation="lambda.Invoke",
         log_tail=log_lines(answer),

@@ -13,6 +13,12 @@ from clouddeploy.providers.aws_lambda.event import http_event
 from clouddeploy.providers.aws_lambda.site import Site
 
 PATH = "/health"
+FIXES = {
+    "signal: killed": "it ran out of memory, most likely: set Compute.memory_mb higher, or send less at once",
+    "Runtime.OutOfMemory": "set Compute.memory_mb higher, or send fewer examples",
+    "timed out after": "set Compute.timeout_s higher, or Compute.memory_mb, with which processor power goes",
+}
+"""By what Lambda says of an invocation that it ended."""
 
 
 def try_version(site: Site, version: str) -> None:
@@ -40,7 +46,7 @@ def _failed(site: Site, version: str, reason: str, answer: Mapping[str, Any]) ->
     return DeployFailed(
         f"the new version {version} of function {site.name!r} can't start",
         why=reason,
-        fix="mend what the reason and the log lines name, then deploy again",
+        fix=fix_for(reason, "mend what the reason and the log lines name, then deploy again"),
         log_tail=log_lines(answer),
     )
 
@@ -53,6 +59,14 @@ def reason_of(body: bytes) -> str:
     except (ValueError, AttributeError):
         return body[:500].decode(errors="replace")
     return f"{kind}: {message}" if kind else str(message)
+
+
+def fix_for(reason: str, otherwise: str) -> str:
+    """What to do about an invocation that ended so ("Troubleshoot execution issues", Developer Guide)."""
+    for words, fix in FIXES.items():
+        if words in reason:
+            return fix
+    return otherwise
 
 
 def log_lines(answer: Mapping[str, Any], limit: int = 20) -> tuple[str, ...]:

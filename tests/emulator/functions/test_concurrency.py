@@ -200,3 +200,25 @@ def test_application_auto_scaling(functions: Functions, live: str) -> None:
     other = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
     assert target["ResourceId"] not in [p["ResourceId"] for p in other]
     scaling.deregister_scalable_target(**target)
+
+
+def test_an_alias_that_shares_its_requests_takes_no_provisioned_concurrency(
+    functions: Functions, live: str
+) -> None:
+    """PutProvisionedConcurrencyConfig: InvalidParameterValueException; what was asked for before stays."""
+    functions.api.put_provisioned_concurrency_config(
+        FunctionName=live, Qualifier="live", ProvisionedConcurrentExecutions=1
+    )
+    functions.change(live, SLOW)
+    functions.publish(live)
+    functions.api.update_alias(
+        FunctionName=live, Name="live", RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}}
+    )
+    refusal = refused(
+        functions.api.put_provisioned_concurrency_config,
+        FunctionName=live, Qualifier="live", ProvisionedConcurrentExecutions=2,
+    )  # fmt: skip
+    assert (refusal.code, refusal.status) == ("InvalidParameterValueException", 400)
+    assert "Alias with weights" in refusal.message
+    found = ready(functions, live)
+    assert (found["Status"], found["RequestedProvisionedConcurrentExecutions"]) == ("READY", 1)

@@ -211,6 +211,7 @@ def test_too_much_memory_kills_the_process(functions: Functions) -> None:
     assert answer.body["errorType"] == "Runtime.ExitError"
     assert answer.body["errorMessage"].endswith("Runtime exited with error: signal: killed")
     assert "Runtime.ExitError" in answer.log
+    assert int(answer.log.partition("Max Memory Used: ")[2].partition(" MB")[0]) > 128
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,35 @@ def test_who_may_call_is_what_the_policy_says(google: Rig) -> None:
     assert google.ask(made.url, b"{}").status == 200
 
 
+def test_an_account_reads_of_a_bucket_what_a_binding_lets_it_read(google: Rig) -> None:
+    bucket = google.storage.create_bucket(google.fresh("bucket"))
+    for name in ("models/a", "b"):
+        bucket.blob(name).upload_from_string(b"weights")
+    email = f"reader-{bucket.name[-6:]}@embedded.iam.gserviceaccount.com"
+
+    def statuses() -> list[int]:
+        paths = [f"/storage/v1/b/{bucket.name}/o{name}" for name in ("/models%2Fa", "/b", "")]
+        return [google.call("GET", path, token=f"embedded-cloud:{email}").status for path in paths]
+
+    def bind(role: str, expression: str = "") -> None:
+        condition = {"condition": {"title": "t", "expression": expression}} if expression else {}
+        binding = {"role": role, "members": [f"serviceAccount:{email}"], **condition}
+        google.call("PUT", f"/storage/v1/b/{bucket.name}/iam", {"version": 3, "bindings": [binding]})
+
+    assert statuses() == [403, 403, 403]
+    bind("roles/storage.objectViewer")
+    assert statuses() == [200, 200, 200]
+    begin = f"projects/_/buckets/{bucket.name}/objects/models/"
+    bind("roles/storage.objectViewer", f'resource.name.startsWith("{begin}")')
+    assert statuses() == [200, 403, 403]
+    bind("roles/storage.objectViewer", 'request.time < timestamp("2026-01-01T00:00:00Z")')
+    assert statuses() == [403, 403, 403]
+    bind("roles/storage.objectCreator")
+    assert statuses() == [403, 403, 403]
+    place = f"/upload/storage/v1/b/{bucket.name}/o?uploadType=media&name=c"
+    assert google.call("POST", place, {}, token=f"embedded-cloud:{email}").status == 200
+
+
 def test_a_policy_is_not_overwritten_with_an_old_etag(google: Rig) -> None:
     service = google.create().service_config.service
     before = google.services.get_iam_policy(request={"resource": service})

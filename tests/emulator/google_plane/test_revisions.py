@@ -94,6 +94,27 @@ def test_concurrency_and_the_highest_number_of_instances_are_limits(bench: Bench
     bench.plane.remove(spec.name)
 
 
+def test_a_service_has_no_more_instances_than_it_may_over_all_its_revisions(
+    bench: Bench, tmp_path: Path
+) -> None:
+    old = bench.serve("echo-00021-abc", concurrency=1, max=2, env={"THREADS": "1"})
+    new = bench.serve("echo-00022-abc", concurrency=1, max=2, env={"THREADS": "1"})
+    for spec in (old, new):
+        bench.plane.serve(spec.name, min=0, service_max=2)
+    statuses: list[int] = []
+    threads = bench.ask_beside(new, f"/?until={tmp_path / 'now'}", statuses, 2)
+    eventually(lambda: len(bench.pids(new)) == 2)
+    assert not bench.pids(old), "an idle one of the other revision made room"
+    assert bench.ask(old).status == 429
+    (tmp_path / "now").touch()
+    for thread in threads:
+        thread.join()
+    assert bench.ask(old).status == 200
+    assert len(bench.pids(old) | bench.pids(new)) == 2
+    for spec in (old, new):
+        bench.plane.remove(spec.name)
+
+
 def test_idle_instances_go_down_to_the_minimum_and_come_back(bench: Bench) -> None:
     bench.settings = bench.settings.changed({"idle_stop_s": 0.1})
     kept = bench.serve("echo-00007-abc", min=1)

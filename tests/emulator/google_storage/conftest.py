@@ -25,7 +25,7 @@ class Served:
         self.listener = Listener(self._handle, streamed=self.storage.streams)
         self.url = f"http://{LOOPBACK}:{self.listener.port}"
 
-    def _permits(self, request: Request, permission: str, bucket: str) -> bool:
+    def _permits(self, request: Request, permission: str, bucket: str, name: str) -> bool:
         return permission not in self.denied
 
     def _handle(self, request: Request) -> Response:

@@ -311,3 +311,13 @@ def test_the_order_of_routes_does_not_matter(keys: list[str]) -> None:
     found = [select(routes, "GET", path) for path in ("/a/b", "/a/c", "/a/c/d", "/x")]
     chosen = [one[0].key for one in found if one is not None]
     assert chosen == ["GET /a/b", "GET /a/{x}", "GET /a/{x+}", "$default"]
+
+
+def test_a_second_route_or_stage_of_one_name_is_refused(desk: Desk) -> None:
+    """CreateRoute and CreateStage, API Gateway V2 API Reference: ConflictException."""
+    identity = desk.make("$default")
+    route = refused(desk.api.create_route, ApiId=identity, RouteKey="$default")
+    assert (route.code, route.status) == ("ConflictException", 409)
+    stage = refused(desk.api.create_stage, ApiId=identity, StageName="$default")
+    assert (stage.code, stage.status) == ("ConflictException", 409)
+    desk.api.create_route(ApiId=identity, RouteKey="POST /other")

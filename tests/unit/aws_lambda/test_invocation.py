@@ -84,6 +84,22 @@ def test_a_crash_is_told_with_its_type_and_its_trace() -> None:
     assert "KeyError: 'x'" in caught.value.log_tail
 
 
+@pytest.mark.parametrize(
+    ("kind", "message", "field"),
+    [
+        ("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed", "memory_mb"),
+        ("Runtime.OutOfMemory", "RequestId: 1 Error: out of memory", "memory_mb"),
+        ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 3.00 seconds", "timeout_s"),
+    ],
+)
+def test_what_ran_out_of_memory_or_time_is_told_which_field_to_set(
+    kind: str, message: str, field: str
+) -> None:
+    with pytest.raises(PredictionError) as caught:
+        ask(answering({"errorType": kind, "errorMessage": message}, FunctionError="Unhandled"))
+    assert f"Compute.{field}" in str(caught.value.fix)
+
+
 @pytest.mark.parametrize("payload", [b"null", b"not json", b'{"hello": 1}', b'{"statusCode": "x"}'])
 def test_an_answer_that_is_none_of_ours_is_a_prediction_error(payload: bytes) -> None:
     with pytest.raises(PredictionError, match="isn't an HTTP answer"):

@@ -66,6 +66,27 @@ def test_metrics_ride_in_the_same_line_when_asked(package: MakePackage, capsys: 
 
 
 @pytest.mark.parametrize(
+    ("setting", "body", "names"),
+    [
+        ("", "{", ["Refusals"]),
+        ("", '{"inputs":[[1,2]]}', []),
+        ("off", "{", []),
+        ("on", "{", ["Latency", "Errors", "Refusals", "BatchSize"]),
+    ],
+)
+def test_what_lambda_does_not_count_is_counted_unless_switched_off(
+    setting: str, body: str, names: list[str], package: MakePackage, capsys: Capture
+) -> None:
+    function = start(package(), {"CLOUDDEPLOY_METRICS": setting, "AWS_LAMBDA_FUNCTION_NAME": "digits"})
+    function(http(body), Context())
+    line = lines(capsys)[-1]
+    told = [m["Name"] for d in line.get("_aws", {}).get("CloudWatchMetrics", ()) for m in d["Metrics"]]
+    assert told == names
+    if names:
+        assert (line["Refusals"], line["Errors"], line["FunctionName"]) == (1, 0, "digits")
+
+
+@pytest.mark.parametrize(
     "environ",
     [
         {"CLOUDDEPLOY_METRICS": "maybe"},
