@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 from clouddeploy.deployer import Deployer
+from clouddeploy.endpoint import Endpoint
 from clouddeploy.errors import DeployFailed, DeploymentLocked, NotFound, SpecError
 from clouddeploy.model import Model
 from clouddeploy.spec import Autoscaling
@@ -69,8 +70,15 @@ class ConformanceSuite:
         """The second version."""
         return linear_model(tmp_path, 2.0)
 
-    def test_a_deployed_model_answers_as_it_does_in_process(self, rig: Rig, name: str, model: Model) -> None:
-        endpoint = rig.deployer().deploy(model, name, **rig.wish)
+    @pytest.fixture(scope="class")
+    def served(self, rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint, Model]]:
+        """A deployment that the tests of requests share, and its model."""
+        model = linear_model(tmp_path_factory.mktemp("served"), 1.0)
+        yield rig.deployer().deploy(model, "conform-served", **rig.wish), model
+        rig.deployer().delete("conform-served")
+
+    def test_a_deployed_model_answers_as_it_does_in_process(self, served: tuple[Endpoint, Model]) -> None:
+        endpoint, model = served
         answer = endpoint.predict(BATCH)
         assert answer.dtype == np.float32
         assert answer.tobytes() == np.asarray(model.load()(BATCH)).tobytes()
@@ -87,14 +95,14 @@ class ConformanceSuite:
         ],
     )
     def test_the_same_bytes_get_the_same_bytes_as_in_process(
-        self, rig: Rig, name: str, model: Model, tmp_path: Path, body: bytes, content_type: str, accept: str
+        self, served: tuple[Endpoint, Model], tmp_path: Path, body: bytes, content_type: str, accept: str
     ) -> None:
         from clouddeploy.packaging import sagemaker_artifact
         from clouddeploy.runtime.service import Service
 
+        endpoint, model = served
         here = sagemaker_artifact(model, compression="none").write(tmp_path / "here")
         expected = Service.load(here, here / "code").answer(body, content_type, accept)
-        endpoint = rig.deployer().deploy(model, name, **rig.wish)
         reply = endpoint.predict_raw(body, content_type=content_type, accept=accept)
         assert (reply.body, reply.content_type) == (expected.body, expected.content_type)
 
@@ -109,11 +117,11 @@ class ConformanceSuite:
         ],
     )
     def test_bad_input_is_told_with_its_code_and_harms_nothing(
-        self, rig: Rig, name: str, model: Model, body: bytes, content_type: str, code: str | None
+        self, served: tuple[Endpoint, Model], body: bytes, content_type: str, code: str | None
     ) -> None:
         from clouddeploy.errors import CloudDeployError, InputError
 
-        endpoint = rig.deployer().deploy(model, name, **rig.wish)
+        endpoint, _ = served
         with pytest.raises(CloudDeployError) as caught:
             endpoint.predict_raw(body, content_type=content_type)
         if code is not None:
