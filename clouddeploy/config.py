@@ -71,7 +71,7 @@ class ModelSource:
             )
 
 
-TARGET_OPTION = int | float | str | bool
+TARGET_OPTION = int | float | str | bool | Mapping[str, str]
 TEXTS = {
     **{k: v for k, v in descriptions(Deployment).items() if k != "model"},
     "target": "where it goes, such as `sagemaker`; `--target` on the command line wins.",

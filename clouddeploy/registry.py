@@ -46,11 +46,26 @@ def load(target: str, options: Mapping[str, Any]) -> Provider:
         provider: Provider = kind(**options)
     except TypeError as error:
         raise SpecError(
-            f"target {target!r} doesn't take these options: {', '.join(sorted(options))}",
+            f"target {target!r} doesn't take {_unknown(kind, options) or 'such options'}",
             why=str(error),
             fix=f"see help({kind.__name__}) for the options it takes",
         ) from error
     return provider
+
+
+def _unknown(kind: type[Provider], options: Mapping[str, Any]) -> str:
+    """The options that `kind` has no parameter for, where that can be seen."""
+    import inspect
+    from typing import get_args, get_type_hints
+
+    known: set[str] = set()
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            told = get_args(get_type_hints(kind.__init__).get(parameter.name))
+            known |= set(getattr(told[0], "__annotations__", ())) if told else set(options)
+        else:
+            known.add(parameter.name)
+    return ", ".join(repr(name) for name in sorted(set(options) - known))
 
 
 def kind_of(target: str) -> type[Provider]:

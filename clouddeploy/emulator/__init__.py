@@ -1,7 +1,9 @@
-"""The embedded cloud: AWS on loopback, with a real data plane. Importing this loads nothing heavy.
+"""The embedded cloud: AWS and Google Cloud on loopback, with a real data plane. Importing this loads nothing
+heavy.
 
 `start`, `stop`, `running` and `connect` are about the daemon of this user; `Emulator` is one of one's
-own, for tests. What answers is in `clouddeploy.emulator.cloud`; moto is touched in ``backends`` only.
+own, for tests. What answers is in `clouddeploy.emulator.cloud`, where moto is touched in ``backends`` only,
+and in `clouddeploy.emulator.google`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from clouddeploy.emulator.google.plane.framework import PINS, prepare
+from clouddeploy.emulator.plane.environment import site_of
 from clouddeploy.testing.wheelhouse import Wheelhouse
 
 ROOT = Path(__file__).parents[2]
@@ -27,16 +29,21 @@ LISTED = {
     "sagemaker": AWS,
     "lambda": AWS,
     "cloud-functions": {"buckets", "functions", "services", "service accounts"},
+    "cloud-run": {"buckets", "functions", "services", "service accounts"},
 }
 
 
-@pytest.mark.parametrize("target", ["sagemaker", "lambda", "cloud-functions"])
+@pytest.mark.parametrize("target", ["sagemaker", "lambda", "cloud-functions", "cloud-run"])
 def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path, target: str) -> None:
     wheels = Wheelhouse(tmp_path / "wheels")
     if target != "sagemaker":
         # What the function's packages are called is all that counts: it runs with this machine's own.
         for name in ("numpy", "onnxruntime", "flatbuffers", "protobuf", "packaging"):
             wheels.repack(name, tag="py3-none-any")
+    if target in ("cloud-functions", "cloud-run"):
+        site = site_of(prepare())
+        for pin in PINS:
+            wheels.repack(pin.partition("==")[0], site=site, tag="py3-none-any")
     env = {**os.environ, **wheels.env(), "PYTHONPATH": str(ROOT), "CLOUDDEPLOY_STATE_DIR": str(tmp_path)}
     command = [sys.executable, str(ROOT / "examples" / "digits" / "demo.py"), "--target", target]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=220)

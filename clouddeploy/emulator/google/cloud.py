@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -96,8 +96,14 @@ class Google:
     def storage(self) -> Storage:
         """Cloud Storage; made when it is first asked for."""
         from clouddeploy.emulator.google.storage import Storage
+        from clouddeploy.emulator.google.storage_access import permits
 
-        return Storage(self._folder / "storage", lambda: self.url, taken=lambda: self.google.taken_buckets)
+        return Storage(
+            self._folder / "storage",
+            lambda: self.url,
+            taken=lambda: self.google.taken_buckets,
+            permits=partial(permits, self),
+        )
 
     @cached_property
     def plane(self) -> Revisions:

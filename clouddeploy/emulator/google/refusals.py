@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from clouddeploy.emulator.google.errors import ApiError, info
 from clouddeploy.emulator.google.settings import GoogleSettings
 
+VERBS = {"insert": "create", "patch": "update"}
+"""How permissions call what methods of older APIs call otherwise (IAM permissions reference)."""
 PERMISSIONS = {"functions": "cloudfunctions", "resourcemanager": "resourcemanager"}
 COLLECTIONS = {
     "Function": "functions",
@@ -101,4 +103,4 @@ def _permission(service: str, method: str) -> str:
     if noun == "IamPolicy":
         verb, noun = f"{verb}IamPolicy", "Function" if service == "functions" else "Service"
     known = COLLECTIONS.get(noun.removesuffix("s")) or COLLECTIONS.get(noun) or noun.lower()
-    return f"{PERMISSIONS.get(service, service)}.{known}.{verb}"
+    return f"{PERMISSIONS.get(service, service)}.{known}.{VERBS.get(verb, verb)}"

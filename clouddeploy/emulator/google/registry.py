@@ -53,7 +53,8 @@ def pull(store: Store, uri: str, folder: Path) -> Image | None:
     found = store.image(*taken_apart(uri))
     if found is None:
         return None
-    root = folder / hashlib.sha256(f"{found.repository}@{found.digest}".encode()).hexdigest()[:32]
+    # By content alone: equal images are one folder, whose modules are compiled once, whatever their names.
+    root = folder / hashlib.sha256(found.digest.encode()).hexdigest()[:32]
     with _unpacking:
         if not root.exists():
             fresh = root.with_suffix(".part")

@@ -71,7 +71,7 @@ class Upstream:
             used_before = line is not None
             try:
                 line = line or self._connect(timeout_s)
-                response = _exchange(line, message, timeout_s, head_only=method == "HEAD")
+                response, stays = _exchange(line, message, timeout_s, head_only=method == "HEAD")
             except TimeoutError:
                 if line is not None:
                     line.close()
@@ -85,11 +85,11 @@ class Upstream:
                     sent = True
                     continue
                 raise Unreachable(str(error)) from error
-            if (response.header("connection") or "").lower() == "close":
-                line.close()
-            else:
+            if stays:
                 with self._lock:
                     self._idle.append(line)
+            else:
+                line.close()
             return response
 
     def _take(self) -> _Line | None:
@@ -126,7 +126,8 @@ def _closed(line: _Line) -> bool:
     return True
 
 
-def _exchange(line: _Line, message: bytes, timeout_s: float, *, head_only: bool) -> Response:
+def _exchange(line: _Line, message: bytes, timeout_s: float, *, head_only: bool) -> tuple[Response, bool]:
+    """The response, and whether the connection stays open after it (RFC 9112, 9.3 "Persistence")."""
     line.socket.settimeout(timeout_s)
     line.socket.sendall(message)
     head = read_head(line.stream)
@@ -134,6 +135,11 @@ def _exchange(line: _Line, message: bytes, timeout_s: float, *, head_only: bool)
         raise BadMessage("the connection ended before the response")
     first, raw = head
     status = int(first.split(" ", 2)[1])
-    bodiless = head_only or status in BODILESS
-    body = b"" if bodiless else read_body(line.stream, {k.lower(): v for k, v in raw})
-    return Response(status, raw, body)
+    headers = {k.lower(): v for k, v in raw}
+    wish = headers.get("connection", "").lower()
+    stays = wish == "keep-alive" if first.startswith("HTTP/1.0") else wish != "close"
+    if head_only or status in BODILESS:
+        return Response(status, raw, b""), stays
+    if "content-length" in headers or "transfer-encoding" in headers:
+        return Response(status, raw, read_body(line.stream, headers)), stays
+    return Response(status, raw, line.stream.read()), False

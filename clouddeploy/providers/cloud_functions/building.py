@@ -16,6 +16,7 @@ from clouddeploy.errors import CloudDeployError, CloudError, DeployFailed, Throt
 from clouddeploy.providers.cloud_functions.site import Site
 from clouddeploy.providers.gcp.faults import MISSING, is_passing, matches
 from clouddeploy.providers.gcp.logs import build_lines, last_lines
+from clouddeploy.providers.gcp.run.failure import cannot_serve
 from clouddeploy.providers.gcp.run.operation import FACTOR, MOST_S, failed
 
 STAGES = {
@@ -135,15 +136,11 @@ def failure(site: Site, operation: Mapping[str, Any], what: str) -> CloudDeployE
         return _build_failed(site, message, metadata, build)
     if _in_service(metadata, message):
         found = _REVISION.search(message)
-        return DeployFailed(
-            f"the new revision of function {site.name!r} can't serve",
-            why=message or "Google gives no reason",
-            fix="mend what the reason and the log lines name, then deploy again",
-            log_tail=last_lines(site.gcp, site.name, revision=found[1] if found else "", limit=40),
-        )
+        lines = last_lines(site.gcp, site.name, revision=found[1] if found else "", limit=40)
+        return cannot_serve(f"the new revision of function {site.name!r}", message, lines)
     found_error = failed(error, what)
     return CloudError(
-        f"Cloud Functions gave up while waiting for {what}: {message or found_error.code}",
+        f"Cloud Functions gave up while waiting for {what}: {found_error.code}",
         why=message,
         fix=found_error.fix,
         code=found_error.code,

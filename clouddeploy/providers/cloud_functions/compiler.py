@@ -10,7 +10,7 @@ from clouddeploy.model import Model
 from clouddeploy.providers.cloud_functions import configuration, names
 from clouddeploy.providers.cloud_functions.artifacts import BuildArtifacts
 from clouddeploy.providers.cloud_functions.function import Function
-from clouddeploy.providers.cloud_functions.options import Form, Options
+from clouddeploy.providers.cloud_functions.options import Options
 from clouddeploy.providers.cloud_functions.revisions import ReleaseRevision
 from clouddeploy.providers.cloud_functions.site import Site
 from clouddeploy.providers.cloud_functions.source import Package, Source
@@ -18,6 +18,7 @@ from clouddeploy.providers.cloud_functions.weights import Weights, WeightsAccess
 from clouddeploy.providers.gcp.bucket import Bucket
 from clouddeploy.providers.gcp.iam import Access
 from clouddeploy.providers.gcp.labels import RELEASE_VARIABLE, make_labels
+from clouddeploy.providers.gcp.options import Form
 from clouddeploy.providers.gcp.run.invoker import PublicAccess
 from clouddeploy.providers.gcp.run.traffic import Traffic
 from clouddeploy.providers.gcp.secrets import accessor
@@ -28,7 +29,9 @@ from clouddeploy.spec import Deployment, digest_of
 class Packager(Protocol):
     """Packs a model for a Python version."""
 
-    def __call__(self, model: Model, *, python: str, form: Form) -> Package:
+    def __call__(
+        self, model: Model, *, python: str, form: Form, torch_index: str | None, model_bytes_in_zip: int
+    ) -> Package:
         """The source; nothing is written yet."""
 
 
@@ -52,7 +55,7 @@ class Compiled:
 
 def compile_deployment(site: Site, deployment: Deployment, options: Options, packager: Packager) -> Compiled:
     """What `deployment` consists of. Makes no call."""
-    package = packager(deployment.model, python=options.python, form=options.form)
+    package = packed(deployment.model, options, packager)
     bucket = Bucket(site.survey, own=site.own_bucket)
     source = Source(site, package.digest, package, (bucket.key,))
     artifacts = BuildArtifacts(site, options.docker_repository or "", (source.key,))
@@ -62,7 +65,7 @@ def compile_deployment(site: Site, deployment: Deployment, options: Options, pac
         secret_access(site, options.secrets, email, (account.key,)) if account and options.secrets else ()
     )
     weights = _weights(site, package, account, source)
-    wish = _function(deployment, options, package, email)
+    wish = _function(deployment, options, package, email, site.gcp.project)
     if package.remote:
         wish["env"][configuration.WEIGHTS] = Weights(site, package.remote.object).uri
     release = str(wish["env"][RELEASE_VARIABLE])
@@ -89,6 +92,20 @@ def compile_deployment(site: Site, deployment: Deployment, options: Options, pac
     )
 
 
+def packed(
+    model: Model, options: Options, packager: Packager, *, model_bytes_in_zip: int | None = None
+) -> Package:
+    """`model` packed as the options say; nothing is written yet."""
+    limit = options.model_bytes_in_zip if model_bytes_in_zip is None else model_bytes_in_zip
+    return packager(
+        model,
+        python=options.python,
+        form=options.form,
+        torch_index=options.torch_index,
+        model_bytes_in_zip=limit,
+    )
+
+
 def _weights(
     site: Site, package: Package, account: ServiceAccount | None, source: Source
 ) -> tuple[Resource, ...]:
@@ -111,10 +128,12 @@ def secret_access(site: Site, secrets: Any, email: str, needs: tuple[str, ...]) 
     return tuple(accessor(site.gcp, site.gcp.project, secret, email, needs) for secret in wanted)
 
 
-def _function(deployment: Deployment, options: Options, package: Package, email: str) -> dict[str, Any]:
+def _function(
+    deployment: Deployment, options: Options, package: Package, email: str, project: str
+) -> dict[str, Any]:
     """The function's state. A release is named by the source and all that makes a revision, but not by
     the number of copies."""
-    config = configuration.wished(deployment, options, email)
+    config = configuration.wished(deployment, options, email, project)
     digest = package.digest[: names.ARTIFACT_DIGITS]
     named = {k: v for k, v in config.items() if k not in configuration.SCALING}
     named["env"] = configuration.environment(deployment)

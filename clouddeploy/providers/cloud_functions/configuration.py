@@ -6,12 +6,14 @@ Cloud Functions v2, REST reference, ``projects.locations.functions``: ``Function
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from clouddeploy.providers.cloud_functions import names, sizes
-from clouddeploy.providers.cloud_functions.options import INGRESS, LATEST, Options
+from clouddeploy.providers.cloud_functions.options import INGRESS, Options
+from clouddeploy.providers.gcp.labels import with_project
+from clouddeploy.providers.gcp.quantities import mebibytes, told_cpu, written_cpu
+from clouddeploy.providers.gcp.secrets import LATEST
 from clouddeploy.spec import Autoscaling, Deployment
 
 CORS_ORIGINS = "CLOUDDEPLOY_CORS_ORIGINS"
@@ -43,12 +45,15 @@ MASK = {
     "labels": "labels",
 }
 """Our fields, and the paths that an update's mask names them by."""
-_UNITS = {"": 1 / (1 << 20), "k": 1 / 1024, "M": 1, "Mi": 1, "G": 1024, "Gi": 1024}
-"""MiB; Google's own 256M is 256 MiB."""
 
 
-def wished(deployment: Deployment, options: Options, account: str) -> dict[str, Any]:
-    """The configuration that `deployment` asks for, all of it but its source, labels and release."""
+def wished(deployment: Deployment, options: Options, account: str, project: str) -> dict[str, Any]:
+    """The configuration that `deployment` asks for, all of it but its source, labels and release.
+
+    Args:
+        account: e-mail of the service account.
+        project: where it is to run.
+    """
     access, compute = deployment.access, deployment.compute
     concurrency = sizes.concurrency_of(deployment.autoscaling)
     return {
@@ -56,9 +61,9 @@ def wished(deployment: Deployment, options: Options, account: str) -> dict[str, 
         "entry_point": names.ENTRY_POINT,
         "docker_repository": options.docker_repository,
         "memory_mb": sizes.memory_of(compute),
-        "cpu": sizes.written(sizes.cpu_of(compute, options.cpu, concurrency)),
+        "cpu": written_cpu(sizes.cpu_of(compute, options.cpu, concurrency)),
         "timeout_s": compute.timeout_s,
-        "env": threaded(environment(deployment), concurrency),
+        "env": threaded(with_project(environment(deployment), options.secrets, project), concurrency),
         "secrets": dict(options.secrets),
         "service_account": account,
         "ingress": INGRESS[options.ingress],
@@ -102,7 +107,7 @@ def told(found: Mapping[str, Any], name: str) -> dict[str, Any]:
         "entry_point": build.get("entryPoint", ""),
         "docker_repository": _own_repository(build.get("dockerRepository", "")),
         "memory_mb": mebibytes(service.get("availableMemory", "")),
-        "cpu": _cpu(service.get("availableCpu", "")),
+        "cpu": told_cpu(service.get("availableCpu", "")),
         "timeout_s": service.get("timeoutSeconds", 60),
         "min": service.get("minInstanceCount", 0),
         "max": service.get("maxInstanceCount", 0),
@@ -127,22 +132,6 @@ def _environment_told(found: Mapping[str, str]) -> dict[str, str]:
 
 def _own_repository(path: str) -> str | None:
     return None if not path or path.rpartition("/")[2] == names.BUILDS else path
-
-
-def mebibytes(quantity: str) -> int:
-    """``"256M"``, ``"1Gi"`` or bytes -> MiB; 0 for what can't be read."""
-    found = re.fullmatch(r"([0-9.]+)([kMG]i?|)", quantity)
-    if not found or found[2] not in _UNITS:
-        return 0
-    return round(float(found[1]) * _UNITS[found[2]])
-
-
-def _cpu(text: str) -> str:
-    """``"1000m"``, ``"1"`` and ``"1.0"`` are one number."""
-    try:
-        return sizes.written(float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1))
-    except ValueError:
-        return text
 
 
 def function(wish: Mapping[str, Any], storage: Mapping[str, Any], project: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clouddeploy.engine.finding import Mapped
+from clouddeploy.providers.gcp.run.mapping import COMMON
 
 MOST_CONCURRENCY = 1000
 """Requests at once that one instance may get ("Cloud Run functions: Configure concurrency")."""
@@ -14,26 +15,5 @@ AUTOSCALING: Mapping[str, Mapped] = {
         "approximated",
         "maximum instances (serviceConfig.maxInstanceCount), which Google may exceed for a short time",
     ),
-    "requests_per_minute": Mapped("impossible", "instances are not counted by the rate of requests"),
-    "concurrency": Mapped(
-        "approximated",
-        "the cap of one instance is the target over 0.6, rounded up (maxInstanceRequestConcurrency): "
-        "instances are started so that each has 60 % of its cap, and THREADS is set to the cap",
-    ),
-    "cpu": Mapped("impossible", "the platform's own 60 % of a CPU is fixed"),
-    "utilization": Mapped("impossible", "no capacity is provisioned, beyond the minimum instances"),
-    "scale_out_cooldown_s": Mapped("impossible", "instances start as requests come; there is no cooldown"),
-    "scale_in_cooldown_s": Mapped("impossible", "an idle instance is stopped when the platform likes"),
-    "schedules": Mapped("impossible", "the number of instances can't be scheduled"),
+    **COMMON,
 }
-MENDS: Mapping[str, str] = {
-    "max": "leave some room under what a database behind it takes",
-    "requests_per_minute": "use concurrency, the requests in progress in one instance",
-    "concurrency": "none is needed; a load test tells which cap suits the model",
-    "cpu": "use concurrency, the requests in progress in one instance",
-    "utilization": "use concurrency, the requests in progress in one instance",
-    "scale_out_cooldown_s": "leave it out",
-    "scale_in_cooldown_s": "leave it out, or raise min to keep instances",
-    "schedules": "call scale() at those times, such as from Cloud Scheduler",
-}
-"""What to write instead of what isn't exact."""

@@ -5,25 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal, get_args
+from typing import get_args
 
 from clouddeploy.errors import SpecError
+from clouddeploy.packaging.cloud_functions import MODEL_BYTES_IN_ZIP, SOURCE_BYTES
 from clouddeploy.providers.cloud_functions import runtimes
-from clouddeploy.validation import check_choice, check_text_map
+from clouddeploy.providers.gcp.options import CONNECTOR, Form, Ingress, check_path
+from clouddeploy.providers.gcp.secrets import references
+from clouddeploy.validation import check_choice
 
-Ingress = Literal["all", "internal", "internal-and-gclb"]
-Form = Literal["onnx", "torch"]
 INGRESS = {
     "all": "ALLOW_ALL",
     "internal": "ALLOW_INTERNAL_ONLY",
     "internal-and-gclb": "ALLOW_INTERNAL_AND_GCLB",
 }
 """Our words for ``serviceConfig.ingressSettings``."""
-LATEST = "latest"
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"[A-Za-z0-9_-]{1,255}(:(latest|[1-9][0-9]*))?")
-_CONNECTOR = re.compile(r"projects/[^/]+/locations/[^/]+/connectors/[^/]+")
 _REPOSITORY = re.compile(r"projects/[^/]+/locations/[^/]+/repositories/[^/]+")
 
 
@@ -41,6 +37,9 @@ class Options:
         docker_repository: ``projects/…/locations/…/repositories/…`` for what is built, instead of
             Google's own; goes with ``Access.kms_key``.
         form: ``"onnx"`` exports a torch model; ``"torch"`` packs torch itself.
+        torch_index: address of a package index that is asked besides the usual one, by Google's build
+            too, such as PyTorch's for the CPU.
+        model_bytes_in_zip: weights of more bytes than this lie in the bucket, and not in the source.
     """
 
     runtime: str = "python313"
@@ -50,15 +49,17 @@ class Options:
     vpc_connector: str | None = None
     docker_repository: str | None = None
     form: Form = "onnx"
+    torch_index: str | None = None
+    model_bytes_in_zip: int = MODEL_BYTES_IN_ZIP
 
     def __post_init__(self) -> None:
         runtimes.python_of(self.runtime)
         check_choice(self, "ingress", self.ingress, get_args(Ingress))
         check_choice(self, "form", self.form, get_args(Form))
-        given = check_text_map("Options", "secrets", self.secrets, _ENV_NAME)
-        object.__setattr__(self, "secrets", MappingProxyType({k: _pinned(k, v) for k, v in given.items()}))
-        _check_path("vpc_connector", self.vpc_connector, _CONNECTOR, "connectors")
-        _check_path("docker_repository", self.docker_repository, _REPOSITORY, "repositories")
+        object.__setattr__(self, "secrets", references(self.secrets))
+        check_path("vpc_connector", self.vpc_connector, CONNECTOR, "connectors")
+        check_path("docker_repository", self.docker_repository, _REPOSITORY, "repositories")
+        _check_bytes(self.model_bytes_in_zip)
 
     @property
     def python(self) -> str:
@@ -66,21 +67,10 @@ class Options:
         return runtimes.python_of(self.runtime)
 
 
-def _pinned(key: str, value: str) -> str:
-    """``secret`` as ``secret:latest``."""
-    if not _SECRET.fullmatch(value):
+def _check_bytes(value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SOURCE_BYTES:
         raise SpecError(
-            f"secrets[{key!r}] is {value!r}",
-            why="allowed: the name of a secret of the same project, and if wanted a version: 'name:3'",
-            fix="give it as 'name' or 'name:version', without a path",
-        )
-    return value if ":" in value else f"{value}:{LATEST}"
-
-
-def _check_path(name: str, value: str | None, rule: re.Pattern[str], kind: str) -> None:
-    if value is not None and not rule.fullmatch(value):
-        raise SpecError(
-            f"{name} is {value!r}",
-            why=f"allowed: projects/<project>/locations/<region>/{kind}/<name>",
-            fix="give the whole path",
+            f"model_bytes_in_zip is {value!r}",
+            why=f"allowed: a whole number of bytes, 0 to {SOURCE_BYTES:,}, which a source may have in all",
+            fix="correct it; 0 puts all weights into the bucket",
         )

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
 from clouddeploy.engine.finding import Cost, Finding, Mapped
-from clouddeploy.errors import NotFound
+from clouddeploy.errors import NotFound, SpecError
 from clouddeploy.model import Model
+from clouddeploy.packaging.cloud_functions import MODEL_BYTES_IN_ZIP, SOURCE_BYTES, function_source
 from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.cloud_functions.check import check
-from clouddeploy.providers.cloud_functions.compiler import Packager, compile_deployment
+from clouddeploy.providers.cloud_functions.compiler import Packager, compile_deployment, packed
 from clouddeploy.providers.cloud_functions.costs import costs
 from clouddeploy.providers.cloud_functions.mapping import AUTOSCALING
-from clouddeploy.providers.cloud_functions.options import Form, Ingress, Options
+from clouddeploy.providers.cloud_functions.options import Options
 from clouddeploy.providers.cloud_functions.permissions import deployer_role
 from clouddeploy.providers.cloud_functions.preflight import look
 from clouddeploy.providers.cloud_functions.restoring import rescaled, running
@@ -26,7 +27,7 @@ from clouddeploy.providers.gcp import logs
 from clouddeploy.providers.gcp.client import Gcp, Transport
 from clouddeploy.providers.gcp.lock import GcsLock
 from clouddeploy.providers.gcp.metrics import service_metrics
-from clouddeploy.providers.gcp.options import GcpOptions
+from clouddeploy.providers.gcp.options import Form, GcpOptions, Ingress
 from clouddeploy.providers.gcp.run.invocation import Caller
 from clouddeploy.providers.gcp.run.restoring import restored, split
 from clouddeploy.providers.gcp.run.revisions import kept
@@ -38,11 +39,13 @@ TIMEOUT_S = 3600.0
 """Seconds that a removal or a rollback waits for the cloud."""
 
 
-def packed(model: Model, *, python: str, form: Form) -> Package:
+def pack(
+    model: Model, *, python: str, form: Form, torch_index: str | None, model_bytes_in_zip: int
+) -> Package:
     """`model` packed by clouddeploy."""
-    from clouddeploy.packaging.cloud_functions import function_source
-
-    return function_source(model, python=python, form=form)
+    return function_source(
+        model, python=python, form=form, torch_index=torch_index, model_bytes_in_zip=model_bytes_in_zip
+    )
 
 
 class CloudFunctions:
@@ -54,7 +57,8 @@ class CloudFunctions:
         poll_s: seconds between the first two looks at what takes time.
         retry_delay_s: upper bound of the first pause before a call is tried again.
         packager: packs models instead of clouddeploy's own packager.
-        runtime, cpu, ingress, secrets, vpc_connector, docker_repository, form: see `Options`.
+        runtime, cpu, ingress, secrets, vpc_connector, docker_repository, form, torch_index,
+            model_bytes_in_zip: see `Options`.
         options: project, region, credentials, endpoint_url; what is left out is found as Google's own
             tools find it (see `GcpOptions`).
 
@@ -83,7 +87,7 @@ class CloudFunctions:
         transport: Transport | None = None,
         poll_s: float = POLL_S,
         retry_delay_s: float | None = None,
-        packager: Packager = packed,
+        packager: Packager = pack,
         runtime: str = "python313",
         cpu: float | None = None,
         ingress: Ingress = "all",
@@ -91,6 +95,8 @@ class CloudFunctions:
         vpc_connector: str | None = None,
         docker_repository: str | None = None,
         form: Form = "onnx",
+        torch_index: str | None = None,
+        model_bytes_in_zip: int = MODEL_BYTES_IN_ZIP,
         **options: Unpack[GcpOptions],
     ) -> None:
         self.gcp = Gcp(
@@ -109,6 +115,8 @@ class CloudFunctions:
             vpc_connector=vpc_connector,
             docker_repository=docker_repository,
             form=form,
+            torch_index=torch_index,
+            model_bytes_in_zip=model_bytes_in_zip,
         )
 
     def check(self, deployment: Deployment) -> Sequence[Finding]:
@@ -197,8 +205,24 @@ class CloudFunctions:
         compression: Compression = "auto",
         architecture: Architecture = "x86_64",
     ) -> Path:
-        """Write the source to `out`: a zip."""
-        return self._packager(model, python=self._options.python, form=self._options.form).write(out)
+        """Write the source to `out`: the very zip that `deploy` sends where the name ends in ``.zip``, else a
+        new folder for ``gcloud functions deploy --source``, which has all the weights in it.
+
+        Raises:
+            SpecError: the weights don't fit into a source.
+        """
+        if out.suffix == ".zip":
+            return packed(model, self._options, self._packager).write(out)
+        limit = max(self._options.model_bytes_in_zip, SOURCE_BYTES)
+        source = packed(model, self._options, self._packager, model_bytes_in_zip=limit)
+        if source.remote is not None:
+            raise SpecError(
+                f"the weights have {source.remote.size:,} bytes, too many for a folder that gcloud takes",
+                why=f"a source has {SOURCE_BYTES:,} bytes at the most; larger weights lie in a bucket, where "
+                "clouddeploy puts them when it deploys",
+                fix="deploy with clouddeploy, or write the zip alone: --out function.zip",
+            )
+        return source.write_folder(out)
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """Names and the address of what runs under `name`.

@@ -31,7 +31,7 @@ def python_of(runtime: str) -> str:
     Raises:
         SpecError: it is no Python runtime's name.
     """
-    found = re.fullmatch(r"python(\d)(\d{1,2})", runtime)
+    found = re.fullmatch(r"python(3)(\d{1,2})", runtime)
     if not found:
         known = ", ".join(list(DEPRECATED)[-4:])
         raise SpecError(

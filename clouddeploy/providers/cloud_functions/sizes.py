@@ -88,11 +88,6 @@ def _most_for_fraction(cpu: float) -> int:
     return next(most for below, most in FRACTIONS if cpu < below)
 
 
-def written(cpu: float) -> str:
-    """A number of CPUs as the API takes and tells it, such as ``0.583`` or ``1``."""
-    return f"{cpu:g}"
-
-
 def concurrency_of(wish: Autoscaling) -> int:
     """Requests that one instance gets at once: the cap under which 60 % of it is the wanted target.
 

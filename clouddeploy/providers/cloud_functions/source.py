@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from clouddeploy.engine import events
@@ -27,6 +28,9 @@ class Package(Written, Protocol):
     @property
     def remote(self) -> RemoteModel | None:
         """Weights that are not in it and must lie in the bucket."""
+
+    def write_folder(self, out: Path) -> Path:
+        """Write the same files to the new folder `out`."""
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 from clouddeploy.engine import events
 from clouddeploy.engine.resource import State
-from clouddeploy.errors import CloudDeployError, NotFound
+from clouddeploy.errors import NotFound
 from clouddeploy.packaging.artifact import Artifact, Member
 from clouddeploy.providers.cloud_functions import names
 from clouddeploy.providers.cloud_functions.site import Site
-from clouddeploy.providers.gcp.faults import MISSING, matches
-from clouddeploy.providers.gcp.iam import QUICKER, TRIES, VERSION
+from clouddeploy.providers.gcp.iam import VERSION, PolicyOf
 from clouddeploy.providers.gcp.upload import find, remove, send_member, send_written
 
 VIEWER = "roles/storage.objectViewer"
@@ -150,7 +150,7 @@ class WeightsAccess:
         """Whether the bucket's policy has the binding."""
         if self.site.empty or not (self.site.survey.spent or self.site.survey.has_bucket):
             return None
-        bindings = (self._policy() or {}).get("bindings") or ()
+        bindings = (self._policy.read() or {}).get("bindings") or ()
         return self.desired() if any(self._is_same(b) for b in bindings) else None
 
     def _is_same(self, binding: Any) -> bool:
@@ -164,35 +164,25 @@ class WeightsAccess:
 
     def create(self, wish: State) -> None:
         """Add it; what else the policy holds stays."""
-        self._change(there=True)
+        self.site.survey.spend()
+        self._policy.change(lambda policy: self._with(policy, self._binding))
 
     def update(self, actual: State, wish: State) -> None:
         """Nothing of it changes."""
 
     def delete(self) -> None:
         """Take it away; what else the policy holds stays."""
-        self._change(there=False)
-
-    def _policy(self) -> dict[str, Any] | None:
-        params = {"bucket": self.site.bucket, "optionsRequestedPolicyVersion": VERSION}
-        return self.site.gcp.find("storage", "GetIamPolicy", MISSING, **params)
-
-    def _change(self, *, there: bool) -> None:
         self.site.survey.spend()
-        for attempt in range(1, TRIES + 1):
-            policy = self._policy()
-            bindings = list((policy or {}).get("bindings") or ())
-            others = [b for b in bindings if not self._is_same(b)]
-            if policy is None or (len(others) < len(bindings)) == there:
-                return
-            wanted = [*others, self._binding] if there else others
-            body = {**policy, "version": VERSION, "bindings": wanted}
-            try:
-                self.site.gcp("storage", "SetIamPolicy", bucket=self.site.bucket, body=body)
-            except CloudDeployError as error:
-                late = "does not exist" in error.why and matches(error, {"INVALID_ARGUMENT", "invalid"})
-                if attempt == TRIES or not (late or matches(error, QUICKER)):
-                    raise
-                self.site.gcp.back_off(attempt)
-            else:
-                return
+        self._policy.change(self._with, gone_is_fine=True)
+
+    @property
+    def _policy(self) -> PolicyOf:
+        return PolicyOf(self.site.gcp, "storage", self.site.bucket)
+
+    def _with(self, policy: Mapping[str, Any], *added: dict[str, Any]) -> dict[str, Any]:
+        """`policy` with `added` where our binding was; unchanged when one is there and one is wished."""
+        bindings = list(policy.get("bindings") or ())
+        others = [b for b in bindings if not self._is_same(b)]
+        if added and len(others) < len(bindings):
+            others, added = bindings, ()
+        return {**policy, "version": VERSION, "bindings": [*others, *added]}

@@ -94,7 +94,8 @@ def compile_deployment(site: Site, deployment: Deployment, options: Options, pac
     email = deployment.access.role or account_of(site).email
     read = {s.partition(":")[0] for s in options.secrets.values()} if account else set()
     secrets = tuple(bindings(site, read, account))
-    wish = configuration.wished(deployment, options, email, artifact.digest if artifact else "")
+    digest = artifact.digest if artifact else ""
+    wish = configuration.wished(deployment, options, email, digest, site.gcp.project)
     base = tuple(r.key for r in (image, account, *secrets) if r is not None)
     # Before the service in order, so that undo takes the revision away after the template is back.
     revision = RunRevision(site.run, str(wish["release"]), base)

@@ -5,15 +5,16 @@ Cloud Run v2, REST reference, ``projects.locations.services``: ``Service`` and `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from clouddeploy.providers.cloud_run import names, sizes
-from clouddeploy.providers.cloud_run.options import INGRESS, LATEST, Options
-from clouddeploy.providers.gcp.labels import DIGEST, RELEASE_VARIABLE, make_labels
+from clouddeploy.providers.cloud_run.options import INGRESS, Options
+from clouddeploy.providers.gcp.labels import DIGEST, RELEASE_VARIABLE, make_labels, with_project
+from clouddeploy.providers.gcp.quantities import mebibytes, told_cpu, written_cpu
 from clouddeploy.providers.gcp.run.revision import environment_of, release_of
 from clouddeploy.providers.gcp.run.site import is_reconciling
+from clouddeploy.providers.gcp.secrets import LATEST
 from clouddeploy.spec import Deployment, digest_of
 
 CORS_ORIGINS = "CLOUDDEPLOY_CORS_ORIGINS"
@@ -37,16 +38,17 @@ SETTINGS_MASK = "labels,ingress,scaling"
 MASK = f"{SETTINGS_MASK},template,traffic"
 GOOGLES = ("goog-", "run.googleapis.com/", "cloud.googleapis.com/")
 """How keys of labels begin that Google adds by itself."""
-_UNITS = {"": 1 / (1 << 20), "k": 1 / 1024, "M": 1, "Mi": 1, "G": 1024, "Gi": 1024}
-"""MiB; Google's own 256M is 256 MiB."""
 
 
-def wished(deployment: Deployment, options: Options, account: str, digest: str) -> dict[str, Any]:
+def wished(
+    deployment: Deployment, options: Options, account: str, digest: str, project: str
+) -> dict[str, Any]:
     """The state that `deployment` asks for.
 
     Args:
         account: e-mail of the service account.
         digest: of the image that is made; empty for one of the user's own.
+        project: where it is to run.
     """
     access, compute, scaling = deployment.access, deployment.compute, deployment.autoscaling
     concurrency = sizes.concurrency_of(scaling, options.cpu)
@@ -54,13 +56,13 @@ def wished(deployment: Deployment, options: Options, account: str, digest: str) 
         "image": options.image or "",
         "digest": names.tag(digest),
         "memory_mb": sizes.memory_of(compute, options),
-        "cpu": sizes.written(sizes.cpu_of(compute, options, concurrency)),
+        "cpu": written_cpu(sizes.cpu_of(compute, options, concurrency)),
         "gpu": options.gpu,
         "zonal": bool(options.gpu and options.gpu_zonal_redundancy),
         "timeout_s": compute.timeout_s,
         "concurrency": concurrency,
         "startup_s": min(compute.startup_timeout_s, STARTUP_S),
-        "env": environment(deployment, concurrency),
+        "env": with_project(environment(deployment, concurrency), options.secrets, project),
         "secrets": dict(options.secrets),
         "service_account": account,
         "vpc_connector": options.vpc_connector,
@@ -195,7 +197,7 @@ def template_told(inner: Mapping[str, Any]) -> dict[str, Any]:
         "image": "" if noted else image,
         "digest": digest if noted else "",
         "memory_mb": mebibytes(str(limits.get("memory", ""))),
-        "cpu": _cpu(str(limits.get("cpu", ""))),
+        "cpu": told_cpu(str(limits.get("cpu", ""))),
         "gpu": (inner.get("nodeSelector") or {}).get("accelerator") or None,
         "zonal": bool(inner.get("nodeSelector")) and not inner.get("gpuZonalRedundancyDisabled", False),
         "timeout_s": round(float(str(inner.get("timeout", "300s")).removesuffix("s"))),
@@ -220,19 +222,3 @@ def _secret_told(entry: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     secret = str(reference.get("secret", "")).rpartition("/")[2]
     return str(entry["name"]), f"{secret}:{reference.get('version') or LATEST}"
-
-
-def mebibytes(quantity: str) -> int:
-    """``"256M"``, ``"1Gi"`` or bytes -> MiB; 0 for what can't be read."""
-    found = re.fullmatch(r"([0-9.]+)([kMG]i?|)", quantity)
-    if not found or found[2] not in _UNITS:
-        return 0
-    return round(float(found[1]) * _UNITS[found[2]])
-
-
-def _cpu(text: str) -> str:
-    """``"1000m"``, ``"1"`` and ``"1.0"`` are one number."""
-    try:
-        return sizes.written(float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1))
-    except ValueError:
-        return text

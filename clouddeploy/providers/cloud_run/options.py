@@ -5,24 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import get_args
 
 from clouddeploy.errors import SpecError
 from clouddeploy.providers.cloud_run.gpus import gpu_of
-from clouddeploy.validation import check_choice, check_text_map
+from clouddeploy.providers.gcp.options import CONNECTOR, Form, Ingress, check_path
+from clouddeploy.providers.gcp.secrets import references
+from clouddeploy.validation import check_choice
 
-Ingress = Literal["all", "internal", "internal-and-gclb"]
-Form = Literal["onnx", "torch"]
 INGRESS = {
     "all": "INGRESS_TRAFFIC_ALL",
     "internal": "INGRESS_TRAFFIC_INTERNAL_ONLY",
     "internal-and-gclb": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
 }
 """Our words for ``Service.ingress``."""
-LATEST = "latest"
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"[A-Za-z0-9_-]{1,255}(:(latest|[1-9][0-9]*))?")
-_CONNECTOR = re.compile(r"projects/[^/]+/locations/[^/]+/connectors/[^/]+")
 _REPOSITORY = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RUNTIME = re.compile(r"python(3)(\d{1,2})")
 
@@ -69,11 +65,8 @@ class Options:
             raise _wrong("runtime", self.runtime, "a Python such as 'python313'", "write it so")
         if self.gpu is not None:
             gpu_of(self.gpu)
-        given = check_text_map("Options", "secrets", self.secrets, _ENV_NAME)
-        object.__setattr__(self, "secrets", {k: _pinned(k, v) for k, v in given.items()})
-        if self.vpc_connector is not None and not _CONNECTOR.fullmatch(self.vpc_connector):
-            rule = "projects/<project>/locations/<region>/connectors/<name>"
-            raise _wrong("vpc_connector", self.vpc_connector, rule, "give the whole path")
+        object.__setattr__(self, "secrets", references(self.secrets))
+        check_path("vpc_connector", self.vpc_connector, CONNECTOR, "connectors")
         if self.repository is not None and not _REPOSITORY.fullmatch(self.repository):
             rule = "an id: a letter first, then lower-case letters, digits and hyphens"
             raise _wrong("repository", self.repository, rule, "give the id alone, without project or region")
@@ -96,17 +89,6 @@ class Options:
     def python(self) -> str:
         """The image's Python, such as ``"3.13"``."""
         return self.runtime.removeprefix("python")[:1] + "." + self.runtime.removeprefix("python")[1:]
-
-
-def _pinned(key: str, value: str) -> str:
-    """``secret`` as ``secret:latest``."""
-    if not _SECRET.fullmatch(value):
-        raise SpecError(
-            f"secrets[{key!r}] is {value!r}",
-            why="allowed: the name of a secret of the same project, and if wanted a version: 'name:3'",
-            fix="give it as 'name' or 'name:version', without a path",
-        )
-    return value if ":" in value else f"{value}:{LATEST}"
 
 
 def _wrong(name: str, value: str, allowed: str, fix: str) -> SpecError:

@@ -10,14 +10,14 @@ from clouddeploy.engine.finding import Cost, Finding, Mapped
 from clouddeploy.errors import CloudDeployError, NotFound, NotSupported, SpecError
 from clouddeploy.model import Model
 from clouddeploy.packaging.images import Base, Reference
-from clouddeploy.packaging.images.cloud_run import Form, RunFiles, run_files
+from clouddeploy.packaging.images.cloud_run import RunFiles, run_files
 from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.cloud_run import configuration
 from clouddeploy.providers.cloud_run.check import check, refuse_scaling
 from clouddeploy.providers.cloud_run.compiler import ARCHITECTURE, Packager, built, compile_deployment
 from clouddeploy.providers.cloud_run.costs import costs
 from clouddeploy.providers.cloud_run.mapping import AUTOSCALING
-from clouddeploy.providers.cloud_run.options import Ingress, Options
+from clouddeploy.providers.cloud_run.options import Options
 from clouddeploy.providers.cloud_run.permissions import deployer_role
 from clouddeploy.providers.cloud_run.service import Service
 from clouddeploy.providers.cloud_run.site import (
@@ -34,7 +34,7 @@ from clouddeploy.providers.gcp.client import Gcp, Transport
 from clouddeploy.providers.gcp.labels import DEPLOYMENT
 from clouddeploy.providers.gcp.lock import GcsLock
 from clouddeploy.providers.gcp.metrics import service_metrics
-from clouddeploy.providers.gcp.options import GcpOptions
+from clouddeploy.providers.gcp.options import Form, GcpOptions, Ingress
 from clouddeploy.providers.gcp.run import restoring, serving
 from clouddeploy.providers.gcp.run.invocation import Caller
 from clouddeploy.providers.gcp.run.revision import short

@@ -110,8 +110,3 @@ def _with_gpu(kind: str, cpu: float | None, memory_mb: int) -> float:
     if memory_mb <= MEMORY_RANGE_MB[1] and gpu.memory_mb <= MEMORY_RANGE_MB[1]:
         _refuse_pair(asked, memory_mb, gpu.cpu)
     return asked
-
-
-def written(cpu: float) -> str:
-    """A number of CPUs as the API takes and tells it, such as ``0.583`` or ``1``."""
-    return f"{cpu:g}"

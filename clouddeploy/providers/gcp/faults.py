@@ -229,7 +229,7 @@ def _refused(error: Exception, service: str, call: str, message: str) -> CloudDe
         )
     if is_quota(error):
         return QuotaExceeded(
-            f"a limit of the project is reached: {message}",
+            f"a limit of the project is reached by {call}",
             why=message,
             fix="ask for more under 'IAM & Admin > Quotas' in the console, or use fewer or smaller instances",
             code=code,
@@ -237,16 +237,19 @@ def _refused(error: Exception, service: str, call: str, message: str) -> CloudDe
         )
     if is_lost(error):
         return CloudError(
-            f"Google Cloud can't be reached for {call}: {message}",
+            f"Google Cloud can't be reached for {call}",
             why=message,
             fix="check the network, the region and the endpoint URL, then run it again",
             code=code,
             operation=call,
         )
+    passing = is_passing(error)
     return CloudError(
-        f"Google Cloud refused {call}: {code}: {message}",
+        f"Google Cloud {'failed in' if passing else 'refused'} {call}: {code}",
         why=message,
-        fix="mend the cause, then run it again",
+        fix="wait a minute, then run it again; status.cloud.google.com tells of outages"
+        if passing
+        else "mend the cause, then run it again",
         code=code,
         operation=call,
     )

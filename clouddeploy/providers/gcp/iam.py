@@ -55,15 +55,26 @@ class PolicyOf:
 
     def add(self, *bindings: Binding) -> None:
         """Add what is missing; nothing is written when nothing is."""
-        self._change(lambda policy: _with(policy, bindings))
+        self.change(lambda policy: _with(policy, bindings))
 
     def remove(self, *bindings: Binding) -> None:
         """Take away what is there; a resource that is gone is success."""
-        self._change(lambda policy: _without(policy, bindings), gone_is_fine=True)
+        self.change(lambda policy: _without(policy, bindings), gone_is_fine=True)
 
-    def _change(
+    def change(
         self, changed: Callable[[Mapping[str, Any]], dict[str, Any]], *, gone_is_fine: bool = False
     ) -> None:
+        """Write what `changed` makes of the policy, unless that leaves its bindings as they are.
+
+        Args:
+            changed: from a policy to the wished one, its etag included; called again where others were
+                quicker.
+            gone_is_fine: whether a resource that doesn't exist is success.
+
+        Raises:
+            NotFound: the resource doesn't exist.
+            CloudError: it is refused.
+        """
         for attempt in range(1, TRIES + 1):
             missing = MISSING if gone_is_fine else ()
             policy = self.gcp.find(self.service, "GetIamPolicy", missing, **self._asked())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from clouddeploy.errors import CloudDeployError
 from clouddeploy.providers.gcp.client import Gcp
@@ -69,10 +70,27 @@ def _tail(gcp: Gcp, chosen: str, since_s: float, limit: int) -> Iterator[str]:
 
 
 def text_of(entry: Mapping[str, Any]) -> str:
-    """One line for an entry: its text, else its message, else its fields as JSON."""
+    """One line for an entry: its text, else its message, its request, or its fields as JSON."""
     if "textPayload" in entry:
         return str(entry["textPayload"]).rstrip("\n")
     found = entry.get("jsonPayload") or entry.get("protoPayload") or {}
     if isinstance(found, Mapping) and isinstance(found.get("message"), str):
         return str(found["message"])
+    if not found and entry.get("httpRequest"):
+        return _request(entry["httpRequest"])
     return json.dumps(found, sort_keys=True)
+
+
+def _request(request: Mapping[str, Any]) -> str:
+    """``POST /predict 200 12 ms``: an entry of the request log (Cloud Logging API, ``HttpRequest``).
+
+    The query is left out: it may hold what isn't for a screen.
+    """
+    told = [str(request.get("requestMethod", "")), urlsplit(str(request.get("requestUrl", ""))).path or "/"]
+    told.append(str(request.get("status", "")))
+    latency = str(request.get("latency", "")).removesuffix("s")
+    try:
+        told.append(f"{float(latency) * 1000:.0f} ms")
+    except ValueError:
+        told.append("unknown latency")
+    return " ".join(filter(None, told))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+import re
+from typing import Any, Literal, TypedDict
+
+from clouddeploy.errors import SpecError
+
+Ingress = Literal["all", "internal", "internal-and-gclb"]
+"""From where a function or service may be called."""
+Form = Literal["onnx", "torch"]
+"""In which form a torch model is packed."""
+CONNECTOR = re.compile(r"projects/[^/]+/locations/[^/]+/connectors/[^/]+")
 
 
 class GcpOptions(TypedDict, total=False):
@@ -31,3 +40,23 @@ def refuse_unknown(options: GcpOptions) -> None:
     unknown = sorted(options.keys() - GcpOptions.__annotations__.keys())
     if unknown:
         raise TypeError(f"unexpected options: {', '.join(unknown)}")
+
+
+def check_path(name: str, value: str | None, rule: re.Pattern[str], kind: str) -> None:
+    """Refuse an option that is to name a resource by its whole path.
+
+    Args:
+        name: the option's.
+        value: what was given; None is fine.
+        rule: the form of the path.
+        kind: of the resource, in the plural, as in the path.
+
+    Raises:
+        SpecError: tells the form.
+    """
+    if value is not None and not rule.fullmatch(value):
+        raise SpecError(
+            f"{name} is {value!r}",
+            why=f"allowed: projects/<project>/locations/<region>/{kind}/<name>",
+            fix="give the whole path",
+        )

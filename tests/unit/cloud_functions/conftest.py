@@ -45,10 +45,14 @@ class Text:
         out.write_text(self.text)
         return out
 
+    def write_folder(self, out: Path) -> Path:
+        out.mkdir()
+        return self.write(out / "main.py").parent
 
-def packed(model: Model, *, python: str, form: str) -> Text:
+
+def packed(model: Model, *, python: str, form: str, torch_index: str | None, model_bytes_in_zip: int) -> Text:
     """A source that tells the model and what it is for."""
-    return Text(f"{model.digest[:12]} {python} {form}")
+    return Text(f"{model.digest[:12]} {python} {form} {torch_index} {model_bytes_in_zip}")
 
 
 @dataclass

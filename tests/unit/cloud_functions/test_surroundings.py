@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clouddeploy.autoscaling.policy import Concurrency
-from clouddeploy.errors import CloudDeployError, DeployFailed
+from clouddeploy.errors import CloudDeployError, DeployFailed, SpecError
 from clouddeploy.model import Model
 from clouddeploy.packaging.artifact import Member
 from clouddeploy.packaging.remote import RemoteModel
@@ -25,10 +25,10 @@ from tests.unit.cloud_functions.conftest import MANY, NAME, WISH, Bench, packed
 ACCOUNT = "cd-digits-ae3f12@embedded.iam.gserviceaccount.com"
 
 
-def heavy(model: Model, *, python: str, form: str) -> Any:
+def heavy(model: Model, **options: Any) -> Any:
     """A source whose weights lie beside it."""
     weights = Member.of_bytes("weights.npy", model.digest.encode())
-    return replace(packed(model, python=python, form=form), remote=RemoteModel(weights, (weights,)))
+    return replace(packed(model, **options), remote=RemoteModel(weights, (weights,)))
 
 
 def make_secret(bench: Bench, name: str) -> None:
@@ -84,7 +84,7 @@ def test_large_weights_go_to_the_bucket_and_are_read_by_their_generation(
     bench.deployer(packager=heavy).deploy(newer, NAME, **WISH, keep_releases=0)
     assert len(weights(bench)) == 1
     bench.deployer().delete(NAME)
-    assert set(bench.inventory()) == {"repository/gcf-artifacts"}
+    assert not bench.inventory()
 
 
 def weights(bench: Bench) -> list[str]:
@@ -126,7 +126,7 @@ def test_every_answer_may_get_lost_once(bench: Bench, model: Model, newer: Model
         bench.deployer().deploy(model, NAME, **WISH, access=access)
     if act == "delete":
         bench.deployer(losing).delete(NAME)
-        assert set(bench.inventory()) == {"repository/gcf-artifacts"}
+        assert not bench.inventory()
         return
     endpoint = bench.deployer(losing).deploy(newer, NAME, **WISH, access=access)
     assert endpoint.predict_raw(b"{}").body.decode().startswith(newer.digest[:12])
@@ -244,6 +244,23 @@ def test_the_line_that_failed_is_found_in_what_cloud_build_prints() -> None:
     )
 
 
-def test_the_packager_is_asked_for_the_runtime_s_python(bench: Bench, model: Model, tmp_path: Path) -> None:
+def test_the_packager_is_asked_for_what_the_options_say(bench: Bench, model: Model, tmp_path: Path) -> None:
     out = bench.deployer(runtime="python312").package(model, tmp_path / "function.zip")
-    assert out.read_text() == f"{model.digest[:12]} 3.12 onnx"
+    assert out.read_text() == f"{model.digest[:12]} 3.12 onnx None 50000000"
+    chosen = {"form": "torch", "torch_index": "https://example.com/cpu", "model_bytes_in_zip": 7}
+    out = bench.deployer(**chosen).package(model, tmp_path / "function.zip")
+    assert out.read_text() == f"{model.digest[:12]} 3.13 torch https://example.com/cpu 7"
+
+
+def test_a_folder_for_gcloud_has_all_the_weights_in_it(bench: Bench, model: Model, tmp_path: Path) -> None:
+    out = bench.deployer(model_bytes_in_zip=7).package(model, tmp_path / "source")
+    assert (out / "main.py").read_text().endswith(" 500000000")
+    with pytest.raises(SpecError, match="too many for a folder"):
+        bench.deployer(packager=heavy).package(model, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("bad", [-1, 500_000_001, True, "50 MB"])
+def test_a_share_of_the_weights_that_can_not_be_is_refused(bench: Bench, bad: object) -> None:
+    with pytest.raises(SpecError, match="model_bytes_in_zip"):
+        bench.deployer(model_bytes_in_zip=bad)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clouddeploy.errors import SpecError
+from clouddeploy.model import Model
 from clouddeploy.providers.cloud_run import CloudRun, configuration
 from clouddeploy.providers.cloud_run.check import check
-from clouddeploy.providers.cloud_run.mapping import AUTOSCALING, MENDS
+from clouddeploy.providers.cloud_run.mapping import AUTOSCALING
 from clouddeploy.providers.cloud_run.options import Options
 from clouddeploy.providers.cloud_run.sizes import concurrency_of
+from clouddeploy.providers.gcp.run.mapping import MENDS
 from clouddeploy.spec import Access, Alarm, Autoscaling, Compute, Deployment
 
 Wish = Callable[..., Deployment]
@@ -86,7 +89,6 @@ def test_options_that_mean_nothing_are_refused_when_the_deployer_is_made(
         ({"ingress": "internal"}, {"access": Access(public=True)}, "access.public"),
         ({}, {"access": Access(subnets=("a",), security_groups=("b",))}, "access.subnets"),
         ({"secrets": {"K": "k"}}, {"access": Access(role="me@p.iam.gserviceaccount.com")}, "access.role"),
-        ({"form": "torch"}, {}, "torch_index"),
         ({"gpu": "nvidia-l4"}, {"region": "europe-north1"}, "gpu"),
     ],
 )
@@ -97,6 +99,22 @@ def test_what_becomes_something_else_is_told(
     findings = check(wish(**fields), Options(**options), region)
     assert told in {f.field for f in findings}
     assert all(f.reason and f.mend for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        ({"form": "torch"}, "torch-state-dict", True),
+        ({"form": "torch"}, "files", False),
+        ({"form": "torch", "torch_index": "https://example.com/cpu"}, "torch-state-dict", False),
+        ({"form": "torch", "gpu": "nvidia-l4"}, "torch-state-dict", False),
+    ],
+)
+def test_torch_without_an_index_of_wheels_for_the_cpu_is_told_where_it_is_needed(
+    wish: Wish, model: Model, options: dict[str, Any], kind: Any, told: bool
+) -> None:
+    findings = check(wish(model=replace(model, format=kind)), Options(**options), REGION)
+    assert ("torch_index" in {f.field for f in findings}) == told
 
 
 def test_findings_on_autoscaling_agree_with_the_published_mapping(wish: Wish) -> None:
@@ -130,14 +148,23 @@ def test_what_is_sent_is_read_back_as_it_was_wished(wish: Wish, options: dict[st
         compute=Compute(memory_mb=memory), env={"A": "1"}, autoscaling=Autoscaling(min=1, max=300)
     )
     digest = "" if given.image else "ab" * 32
-    state = configuration.wished(deployment, given, "me@p.iam.gserviceaccount.com", digest)
+    state = configuration.wished(deployment, given, "me@p.iam.gserviceaccount.com", digest, "p")
     sent = configuration.service(state, "digits", given.image or "host/p/r/digits@sha256:00", "p")
     assert configuration.told(sent) == state
 
 
+def test_the_container_knows_its_project_unless_it_is_told_another(wish: Wish) -> None:
+    def env(options: Options, **fields: Any) -> dict[str, str]:
+        return dict(configuration.wished(wish(**fields), options, "me@p", "", "p")["env"])
+
+    assert env(Options())["GOOGLE_CLOUD_PROJECT"] == "p"
+    assert env(Options(), env={"GOOGLE_CLOUD_PROJECT": "q"})["GOOGLE_CLOUD_PROJECT"] == "q"
+    assert "GOOGLE_CLOUD_PROJECT" not in env(Options(secrets={"GOOGLE_CLOUD_PROJECT": "s"}))
+
+
 def test_a_release_changes_with_what_a_revision_is_made_of_and_with_nothing_else(wish: Wish) -> None:
     def release(digest: str = "ab" * 32, **fields: Any) -> str:
-        return str(configuration.wished(wish(**fields), Options(), "me@p", digest)["release"])
+        return str(configuration.wished(wish(**fields), Options(), "me@p", digest, "p")["release"])
 
     same = release()
     assert release(tags={"team": "x"}) == same

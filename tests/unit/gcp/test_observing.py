@@ -33,6 +33,27 @@ def test_the_newest_lines_are_asked_for_and_told_oldest_first() -> None:
         assert part in asked["filter"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (
+            {"requestMethod": "POST", "requestUrl": "https://x.run.app/predict?key=k", "status": 200}
+            | {"latency": "0.012345s"},
+            "POST /predict 200 12 ms",
+        ),
+        (
+            {"requestMethod": "GET", "requestUrl": "https://x.run.app", "status": 503},
+            "GET / 503 unknown latency",
+        ),
+    ],
+)
+def test_an_entry_of_the_request_log_is_told_without_its_query(
+    request_: dict[str, object], told: str
+) -> None:
+    assert logs.text_of({"httpRequest": request_}) == told
+    assert logs.text_of({"httpRequest": request_, "jsonPayload": {"message": "mine"}}) == "mine"
+
+
 def test_no_more_pages_are_read_than_lines_are_wanted() -> None:
     gcp, transport = seam({"entries": [{"textPayload": "1"}], "nextPageToken": "t"})
     assert list(logs.tail(gcp, "digits", since_s=60, limit=2)) == ["1", "1"]

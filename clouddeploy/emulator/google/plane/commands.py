@@ -92,7 +92,6 @@ def _variables(spec: RevisionSpec, port: int, scratch: Path, url: str) -> dict[s
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PYTHONUNBUFFERED": "TRUE",
-        "PYTHONDONTWRITEBYTECODE": "1",
         **dict.fromkeys(THREADS, str(max(1, math.floor(spec.cpu)))),
         "GCE_METADATA_HOST": host,
         "GCE_METADATA_IP": host,

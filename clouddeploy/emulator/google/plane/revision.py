@@ -52,6 +52,7 @@ class Revision:
     def __init__(self, spec: RevisionSpec, plane: Revisions) -> None:
         self.spec = spec
         self.min = spec.min
+        self.service_max: int | None = None
         self.instances: list[Instance] = []
         self._plane = plane
         self._room = threading.Condition()
@@ -63,6 +64,11 @@ class Revision:
         self._gone = False
         # One more than this, and another instance is started.
         self._target = max(1, math.floor(spec.concurrency * TARGET))
+
+    @property
+    def size(self) -> int:
+        """Its instances, those that are being started included."""
+        return len(self.instances) + self._starting
 
     def begin(self) -> None:
         """Start the first instance.
@@ -110,7 +116,7 @@ class Revision:
         """Start what the load asks for; `_room` is held."""
         load = sum(i.busy for i in self.instances) + self._waiting
         wanted = min(self.spec.max, math.ceil(load / self._target))
-        have = len(self.instances) + self._starting
+        have = self.size
         room = self._starting < STARTING and not self._gone
         if have < wanted and room and self._plane.has_room(self):
             self._start_beside("AUTOSCALING - Instance started due to the load.")
@@ -120,7 +126,7 @@ class Revision:
         with self._room:
             wanted = min(self.min, self.spec.max)
             paused = time.monotonic() - self._failed_at < RETRY_S
-            while len(self.instances) + self._starting < wanted and not self._gone and not paused:
+            while self.size < wanted and not self._gone and not paused:
                 self._start_beside("MIN_INSTANCES - Instance started to keep the configured minimum.")
 
     def handle(self, request: Request) -> Response:
@@ -179,7 +185,7 @@ class Revision:
             if instance is None:
                 instance = self._wait()
             instance.busy += 1
-            if len(self.instances) + self._starting < self.spec.max:
+            if self.size < self.spec.max:
                 self._grow()
             return instance
 

@@ -92,11 +92,15 @@ class Revisions:
             self._retire(revision)
             raise
 
-    def serve(self, name: str, *, min: int) -> None:
-        """Keep so many instances of a revision warm from now on; an unknown one is none's business."""
+    def serve(self, name: str, *, min: int, service_max: int | None = None) -> None:
+        """Keep so many instances of a revision warm from now on; an unknown one is none's business.
+
+        Args:
+            service_max: instances that all revisions of its service may have together; None: no limit.
+        """
         revision = self._revisions.get(name)
         if revision is not None:
-            revision.min = min
+            revision.min, revision.service_max = min, service_max
             revision.keep_warm()
 
     def handle(self, name: str, request: Request) -> Response:
@@ -173,7 +177,9 @@ class Revisions:
         return None
 
     def has_room(self, asking: Revision) -> bool:
-        """Whether this machine may have an instance more; the longest idle one makes room."""
+        """Whether its service and this machine may have an instance more; the longest idle makes room."""
+        if not self._service_has_room(asking):
+            return False
         with self._lock:
             if len(self._live) < self._settings().max_function_processes:
                 return True
@@ -188,6 +194,20 @@ class Revisions:
                 self._beside(self.end, instance)
                 return True
         return False
+
+    def _service_has_room(self, asking: Revision) -> bool:
+        """Whether all revisions of its service have fewer instances than they may have together."""
+        if asking.service_max is None:
+            return True
+        with self._lock:
+            siblings = [r for r in self._revisions.values() if r.spec.of == asking.spec.of]
+        if sum(r.size for r in siblings) < asking.service_max:
+            return True
+        others = sorted((r for r in siblings if r is not asking), key=Revision.idle_since)
+        instance = next(filter(None, (r.surrender() for r in others)), None)
+        if instance is not None:
+            self._beside(self.end, instance)
+        return instance is not None
 
     def end(self, instance: Instance, *, grace_s: float = GRACE_S) -> None:
         """End an instance, with whatever it has started."""

@@ -59,6 +59,11 @@ class RevisionSpec:
     log: Log = field(default=lambda *_: None)
 
     @property
+    def of(self) -> tuple[str, str, str]:
+        """Equal for revisions of one service."""
+        return self.project, self.region, self.service
+
+    @property
     def key(self) -> str:
         """Equal for revisions whose processes differ in nothing but the revision's name."""
         told = [self.service, self.project, self.region, str(self.root), str(self.environment)]

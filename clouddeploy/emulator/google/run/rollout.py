@@ -39,13 +39,16 @@ def roll_out(cloud: Google, service: dict[str, Any], *, template_changed: bool) 
 
 
 def share(cloud: Google, service: Mapping[str, Any]) -> None:
-    """Keep the least number of instances of those revisions that requests can reach, and of no other."""
+    """Keep the least number of instances of those revisions that requests can reach, and of no other; and
+    never more of all together than the service may have."""
     reached = traffic.used(service)
-    least = service.get("scaling", {}).get("minInstanceCount", 0)
+    scaling = service.get("scaling", {})
+    least, most = scaling.get("minInstanceCount", 0), scaling.get("maxInstanceCount") or None
     for name, revision in revisions.of(cloud, service["name"]).items():
         own = revision.get("scaling", {}).get("minInstanceCount", 0)
         if revision["name"] in cloud.started:
-            cloud.plane.serve(revision["name"], min=max(own, least) if name in reached else 0)
+            least_here = max(own, least) if name in reached else 0
+            cloud.plane.serve(revision["name"], min=least_here, service_max=most)
 
 
 def _add_revision(cloud: Google, service: dict[str, Any]) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from clouddeploy.emulator.google.storage.answers import Refusal, answer, nothing
 from clouddeploy.emulator.google.storage.ask import Ask
-from clouddeploy.emulator.google.storage.digests import Digests
+from clouddeploy.emulator.google.storage.digests import joined
 from clouddeploy.emulator.google.storage.paging import page
 from clouddeploy.emulator.google.storage.records import Object, merged, writable
+from clouddeploy.emulator.google.storage.store import append
 from clouddeploy.emulator.http.message import Response
-from clouddeploy.emulator.http.streams import PIECE, FilePart
+from clouddeploy.emulator.http.streams import FilePart
 
 if TYPE_CHECKING:
     from clouddeploy.emulator.google.storage.service import Storage
@@ -141,16 +142,15 @@ def compose(storage: Storage, ask: Ask) -> Response:
             400, f"The number of source components provided ({len(sources)}) exceeds the maximum (32)"
         )
     found = [_component(storage, ask.bucket, source) for source in sources]
-    path, digests = storage.store.new_file(), Digests(md5=False)
-    with path.open("wb") as target:
+    path = storage.store.new_file()
+    with path.open("wb", buffering=0) as target:
         for one in found:
             with storage.store.open(one) as file:
-                while piece := file.read(PIECE):
-                    digests.update(piece)
-                    target.write(piece)
+                append(file, target, one.size)
+    size, crc32c = sum(one.size for one in found), joined([(one.crc32c, one.size) for one in found])
     given = {"contentType": found[0].content_type, **writable(body.get("destination", {}))}
     made = storage.store.commit(
-        ask.bucket, ask.name, path, size=digests.size, crc32c=digests.crc32c, md5="", given=given,
+        ask.bucket, ask.name, path, size=size, crc32c=crc32c, md5="", given=given,
         conditions=ask.conditions, components=sum(max(1, one.components) for one in found),
     )  # fmt: skip
     return answer(made.describe(storage.url()))

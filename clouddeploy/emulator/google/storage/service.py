@@ -21,7 +21,7 @@ from clouddeploy.emulator.google.storage.uploads import Sessions
 from clouddeploy.emulator.google.storage.xml import PartedUploads
 from clouddeploy.emulator.http.message import Request, Response
 
-Permits = Callable[[Request, str, str], bool]
+Permits = Callable[[Request, str, str, str], bool]
 Method = Callable[["Storage", Ask], Response]
 SIGNATURE = "X-Goog-Signature"
 METHODS: Mapping[str, tuple[str, Method]] = {
@@ -62,8 +62,8 @@ class Storage:
         folder: where the bytes are kept; made when it is needed.
         url: where it is reached, for the links in answers.
         taken: bucket names that somebody else owns.
-        permits: whether the sender of a request has a permission on a bucket; by default everybody
-            has every one.
+        permits: whether the sender of a request has a permission on a bucket, or on an object of it, whose
+            name comes last; by default everybody has every one.
     """
 
     def __init__(
@@ -114,15 +114,19 @@ class Storage:
         except Refusal as error:
             return error.xml() if ask.is_xml else error.json()
 
-    def permits(self, request: Request, permission: str, bucket: str) -> bool:
-        """Whether the sender has the permission on the bucket."""
-        return self._permits is None or self._permits(request, permission, bucket)
+    def permits(self, request: Request, permission: str, bucket: str, name: str = "") -> bool:
+        """Whether the sender has the permission on the bucket, or on the object `name` in it."""
+        return self._permits is None or self._permits(request, permission, bucket, name)
 
     def _authorize(self, request: Request, permission: str, ask: Ask) -> None:
         if ask.is_xml and SIGNATURE in request.query:
             self._verify(request)
-        elif permission and not self.permits(request, permission, ask.bucket):
-            raise denied(permission)
+        elif "upload_id" in ask.query:
+            return  # "Resumable uploads": whoever has the session's address may go on
+        elif permission:
+            name = ask.name or ask.query.get("name", "")
+            if not self.permits(request, permission, ask.bucket, name):
+                raise denied(permission)
 
     def signed_url(self, bucket: str, name: str, *, method: str = "PUT", expires_s: int = 1800) -> str:
         """An address that whoever holds it may use with `method` until it expires."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -17,6 +16,7 @@ from clouddeploy.emulator.google.storage.answers import HEADERS, Refusal, docume
 from clouddeploy.emulator.google.storage.ask import Ask, body_of
 from clouddeploy.emulator.google.storage.digests import Digests, joined, stated_in
 from clouddeploy.emulator.google.storage.records import Object
+from clouddeploy.emulator.google.storage.store import append
 from clouddeploy.emulator.google.storage.uploads import object_name, receive, store
 from clouddeploy.emulator.http.message import Response
 
@@ -163,7 +163,7 @@ class PartedUploads:
             target.seek(0, os.SEEK_END)
             for part in chosen[1:]:
                 with part.path.open("rb", buffering=0) as file:
-                    _append(file, target, part.size)
+                    append(file, target, part.size)
         _remove(upload, kept=path)
         made = storage.store.commit(
             upload.bucket, upload.name, path, size=sum(p.size for p in chosen), md5="", given=upload.given,
@@ -220,18 +220,6 @@ def _text(item: ET.Element, name: str) -> str:
 
 def _local(item: ET.Element) -> str:
     return item.tag.rpartition("}")[2]
-
-
-def _append(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    """Copy a file's bytes behind another's, in the system where it can."""
-    if not hasattr(os, "copy_file_range"):
-        shutil.copyfileobj(source, target, 1 << 20)
-        return
-    while size > 0:
-        copied = os.copy_file_range(source.fileno(), target.fileno(), size)
-        if not copied:
-            raise OSError("a part of an upload is shorter than it was")
-        size -= copied
 
 
 def _remove(upload: PartedUpload, *, kept: Path | None = None) -> None:

@@ -84,7 +84,7 @@ def failed(error: Mapping[str, Any], what: str) -> CloudError:
     """The error for an operation that ended with `error`, a ``google.rpc.Status``."""
     code = CODES.get(int(error.get("code") or 2), str(error.get("code")))
     return CloudError(
-        f"Cloud Run gave up while waiting for {what}: {error.get('message') or code}",
+        f"Cloud Run gave up while waiting for {what}: {code}",
         why=str(error.get("message") or ""),
         fix="mend what the message names, then run it again",
         code=code,
