@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clouddeploy.autoscaling.policy import Concurrency, Cpu, RequestsPerMinute, Utilization
+    from clouddeploy.client import AsyncClient, Client
     from clouddeploy.deployer import Deployer
     from clouddeploy.endpoint import Endpoint
     from clouddeploy.engine.plan import Plan
@@ -22,7 +23,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Access": "spec",
     "Alarm": "spec",
+    "AsyncClient": "client",
     "Autoscaling": "spec",
+    "Client": "client",
     "CloudDeployError": "errors",
     "Compute": "spec",
     "Concurrency": "autoscaling.policy",
@@ -42,7 +45,9 @@ _HOMES = {
 __all__ = [
     "Access",
     "Alarm",
+    "AsyncClient",
     "Autoscaling",
+    "Client",
     "CloudDeployError",
     "Compute",
     "Concurrency",

@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, str] = {
     "lambda": "lambda",
     "cloud-functions": "gcp",
     "cloud-run": "gcp",
+    "local": "serve",
 }
 """The extra that brings what a target of ours needs, where it needs more than the base install."""
 

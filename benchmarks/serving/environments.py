@@ -74,7 +74,8 @@ def _run(*command: str) -> None:
 
 def _link_torch(site: Path) -> None:
     spec = importlib.util.find_spec("torch")
-    assert spec is not None and spec.origin is not None
+    if spec is None or spec.origin is None:
+        raise CannotInstall("torch isn't installed beside clouddeploy")
     host = Path(spec.origin).parent.parent
     for found in [*(host / name for name in TORCH), *host.glob("torch-*.dist-info")]:
         target = site / found.name

@@ -61,10 +61,18 @@ def _command(name: str) -> Command:
         from clouddeploy.cli import machine
 
         return {"emulator": machine.emulator, "schema": machine.schema, "version": machine.version}[name]
+    if name == "serve":
+        from clouddeploy.cli.serving import serve
+
+        return serve
     if name == "predict":
         from clouddeploy.cli.predicting import predict
 
         return predict
+    if name == "bench":
+        from clouddeploy.cli.benching import bench
+
+        return bench
     if name in ("traffic", "scale"):
         from clouddeploy.cli import sharing
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
+from clouddeploy.cli.bench_flags import add_bench
 from clouddeploy.cli.session import UsageError
 from clouddeploy.spec import suggest
 
@@ -13,6 +14,7 @@ COMMANDS = {
     "plan": "show what deploy would do; change nothing",
     "deploy": "create or update what clouddeploy.toml describes",
     "package": "write the artifact that deploy would upload",
+    "serve": "serve a model on this machine until Ctrl-C",
     "predict": "send inputs to what runs, print the predictions",
     "status": "tell how a deployment stands",
     "logs": "print a deployment's last log lines",
@@ -21,6 +23,7 @@ COMMANDS = {
     "traffic": "show or change which release gets which share of the requests",
     "scale": "change how many copies run",
     "delete": "remove everything that belongs to a deployment",
+    "bench": "put a load on a server, tell how long its answers took",
     "emulator": "start, stop or show the embedded cloud",
     "schema": "print the JSON schema of clouddeploy.toml",
     "version": "print the version",
@@ -105,10 +108,12 @@ def _build() -> tuple[Parser, dict[str, Parser]]:
     }
     for name, parser in commands.items():
         parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-        if name not in ("emulator", "schema", "version"):
+        if name not in ("bench", "serve", "emulator", "schema", "version"):
             _add_target(parser)
     _add_folder_commands(commands)
     _add_named_commands(commands)
+    add_bench(commands["bench"])
+    _add_serve(commands["serve"])
     commands["emulator"].add_argument(
         "action",
         choices=list(EMULATOR),
@@ -170,3 +175,32 @@ def _add_policy(parser: Parser) -> None:
     target.add_argument(
         "--utilization", type=float, metavar="SHARE", help="hold this use of provisioned capacity, 0.1 to 0.9"
     )
+
+
+def _add_serve(parser: Parser) -> None:
+    add = parser.add_argument
+    add(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="weights (.pt2, .pt, .safetensors, .onnx), the folder of a packaged model or of many, or one "
+        "with a clouddeploy.toml (default: this folder)",
+    )
+    add("--models", metavar="DIR", help="serve every <model>/<version>/ in it, and what appears there later")
+    add("--handler", metavar="FILE", help="your inference code, for weights or a folder of files")
+    add("--source", metavar="FILE:CLASS", help="the class that weights without a program belong to")
+    add("--allow-pickle", action="store_true", help="accept a pickled module, which executes code")
+    add("--name", help="the model's name in paths (default: model)")
+    add("--versions", metavar="POLICY", help="latest, latest:N, all or 1,3 (default: latest)")
+    add("--host", help="address to listen on (default: 127.0.0.1)")
+    add("--port", type=int, metavar="N", help="0 takes a free one (default: 8080)")
+    add("--workers", type=int, metavar="N", help="processes (default: 1)")
+    add("--threads", type=int, metavar="N", help="threads of a prediction (default: cores / workers)")
+    add("--max-batch", type=int, metavar="N", help="examples in a batch at the most (default: 32)")
+    add("--max-delay", metavar="TIME", help="how long an idle model waits for more: 2ms (default: 0)")
+    add("--queue", type=int, metavar="N", help="examples that may wait in a worker (default: 512)")
+    add("--drain", metavar="TIME", help="how long requests get to finish at the end (default: 30s)")
+    add("--state", metavar="FILE", help="keeps weights, labels and shadows over a restart")
+    add("--admin-token", metavar="FILE", help="holds the token that opens /v1/admin")
+    add("--access-log", action="store_true", default=None, help="write a line for each request")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting of the server")

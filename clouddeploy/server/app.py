@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.connection import Connection
+from clouddeploy.server.crowd import room
 from clouddeploy.server.exchange import Exchange
 from clouddeploy.server.heads import Heads
-from clouddeploy.server.message import Response, ResponseHeads, refusal
+from clouddeploy.server.message import Head, Headers, Response, ResponseHeads, refusal
 from clouddeploy.server.models import Models
 from clouddeploy.server.routing import Routes
 from clouddeploy.server.settings import ServerSettings
 
 TICK_S = 0.5
+SLICE = 500
+"""Connections that are looked at in one turn of the event loop."""
+QUIET_S, TURN_S, LATE_S = 1.0, 0.02, 0.1
+"""While draining: how long nothing may have happened, how often that is looked at, what is a late look."""
+EXTENSIONS = (
+    "clouddeploy.server.guards",
+    "clouddeploy.server.protocols",
+    "clouddeploy.server.models.admin",
+    "clouddeploy.server.engine.hanging",
+    "clouddeploy.server.observing",
+)
+"""Modules whose ``install(app)`` adds what the settings switch on, in this order."""
 log = logging.getLogger(__name__)
+Adding = Callable[[Exchange], Headers]
+HeadGuard = Callable[[Head, str], Response | None]
 Guard = Callable[[Exchange], Response | None]
 Watcher = Callable[[Exchange, Response], None]
 Step = Callable[[], Awaitable[None]]
@@ -32,12 +49,16 @@ class App:
 
     Attributes:
         routes: the endpoints.
+        at_head: guards that see the head and the peer alone, before a body that takes its time.
+        adding: each gives headers that every response to an exchange has besides.
         before: guards; the first that has a response answers.
         after: told of each response when it is sent.
         on_start: awaited before the worker is ready.
         on_stop: awaited when every request is answered.
         models: what can predict.
         connections: those that are open.
+        room: how many there may be.
+        held: bytes of bodies that aren't complete.
         draining: no connection is kept any more.
         ready: every model has answered a warm-up request.
         now: the loop's time, at most half a second old.
@@ -46,19 +67,28 @@ class App:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.heads = Heads()
+        self.heads = Heads(compressed=settings.inflate)
         self.response_heads = ResponseHeads()
         self.routes = Routes()
+        self.at_head: list[HeadGuard] = []
+        self.adding: list[Adding] = []
         self.before: list[Guard] = []
         self.after: list[Watcher] = []
         self.on_start: list[Step] = []
         self.on_stop: list[Step] = []
         self.models = Models(settings)
         self.connections: set[Connection] = set()
+        self.room = settings.max_connections
+        self.held = 0
         self.draining = False
         self.ready = False
         self.now = 0.0
         self.slow: set[asyncio.Task[None]] = set()
+
+    def extend(self) -> None:
+        """Add what the settings switch on."""
+        for name in EXTENSIONS:
+            importlib.import_module(name).install(self)
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or later."""
@@ -99,7 +129,21 @@ class App:
 
     def _failed(self, exchange: Exchange) -> None:
         log.exception("request %s failed", exchange.id)
-        exchange.reply(refusal(FAILED))
+        exchange.fail(refusal(FAILED))
+
+    def early(self, head: Head, peer: str) -> Response | None:
+        """The answer to a request whose body is still to come, where its head is reason enough for one."""
+        try:
+            for guard in self.at_head:
+                response = guard(head, peer)
+                if response is not None:
+                    return response
+        except WireError as error:
+            return refusal(error)
+        except Exception:
+            log.exception("a guard failed on the head of a request to %s", head.path)
+            return refusal(FAILED)
+        return None
 
     def refused(self, exchange: Exchange, response: Response) -> None:
         """Answer what isn't a request that an endpoint could see."""
@@ -107,8 +151,17 @@ class App:
 
     def answered(self, exchange: Exchange, response: Response) -> None:
         """A response goes out."""
-        for watcher in self.after:
-            watcher(exchange, response)
+        try:
+            for watcher in self.after:
+                watcher(exchange, response)
+        except Exception:  # who watches must not keep an answer from its client
+            log.exception("a watcher of request %s failed", exchange.id)
+
+    def added(self, exchange: Exchange, headers: Headers) -> Headers:
+        """`headers`, and what others add to them."""
+        for adding in self.adding:
+            headers = (*headers, *adding(exchange))
+        return headers
 
     def left(self, exchange: Exchange) -> None:
         """A client went away before its answer."""
@@ -117,19 +170,38 @@ class App:
 
     async def start(self) -> None:
         """Load and warm up; afterwards `ready`."""
+        self.room = room(self.settings.max_connections)
         for step in self.on_start:
             await step()
         await self.models.start()
         self.ready = True
 
-    async def tick(self) -> None:
+    async def tick(self, pause_s: float = TICK_S) -> None:
         """Keep the time, and end connections that are too slow, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             self.now = loop.time()
-            for connection in list(self.connections):
+            self.response_heads.date(time.time())
+            await asyncio.sleep(pause_s)
+            for number, connection in enumerate(list(self.connections), 1):
                 connection.expire(self.now)
-            await asyncio.sleep(TICK_S)
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)  # ten thousand at once would keep a request waiting
+
+    async def _quiet(self, seconds: float) -> None:
+        """Return when no request has been under way for a while, or `seconds` are over.
+
+        A turn of the loop that came late tells nothing: what arrived meanwhile hasn't been read yet.
+        """
+        loop = asyncio.get_running_loop()
+        last = before = loop.time()
+        end, quiet_s = last + seconds, min(QUIET_S, seconds / 2)
+        while self.connections and before < end and before - last < quiet_s:
+            await asyncio.sleep(TURN_S)
+            now = loop.time()
+            if now - before > LATE_S or any(not one.idle for one in self.connections):
+                last = now
+            before = now
 
     async def drain(self, seconds: float) -> None:
         """Answer what was accepted, then close every connection.
@@ -138,13 +210,7 @@ class App:
         """
         self.draining = True
         self.ready = False
-        loop = asyncio.get_running_loop()
-        end, quiet = loop.time() + seconds, loop.time() + min(1.0, seconds / 2)
-        while self.connections and loop.time() < end:
-            busy = [c for c in self.connections if not c.idle]
-            if not busy and loop.time() > quiet:
-                break
-            await asyncio.sleep(0.02)
+        await self._quiet(seconds)
         for connection in list(self.connections):
             connection.close()
         for task in list(self.slow):

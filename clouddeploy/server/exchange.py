@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import logging
 import os
 import re
 import secrets
@@ -16,6 +16,7 @@ from clouddeploy.server.message import Headers, Request, Response
 if TYPE_CHECKING:
     from clouddeploy.server.connection import Connection
 
+log = logging.getLogger(__name__)
 ID = re.compile(r"[\x21-\x7e]{1,128}")
 _prefix = secrets.token_hex(6)
 _numbers = itertools.count(1)
@@ -89,9 +90,22 @@ class Exchange:
     def stream(
         self, status: int = 200, content_type: str = "text/event-stream", headers: Headers = ()
     ) -> Stream:
-        """Begin a response whose length isn't known; its bytes are sent as they come."""
+        """Begin a response whose length isn't known; its bytes are sent as they come.
+
+        Raises:
+            RuntimeError: there is a response already.
+        """
+        if self.status:
+            raise RuntimeError(f"request {self.id} is answered with {self.status} already")
         self.status = status
         return self._connection.begin_stream(self, status, content_type, headers)
+
+    def fail(self, response: Response) -> None:
+        """Send `response`, or cut the one that was begun."""
+        if self.status:
+            self._connection.cut(self)
+        else:
+            self.reply(response)
 
     def on_gone(self, act: Callable[[], None]) -> None:
         """Call `act` when the client goes away before it is answered."""
@@ -101,7 +115,10 @@ class Exchange:
         """The client went away."""
         self.gone = True
         for act in self._on_gone or ():
-            act()
+            try:
+                act()
+            except Exception:
+                log.exception("what follows when the client of request %s goes failed", self.id)
 
 
 class Stream:
@@ -111,10 +128,13 @@ class Stream:
         closed: it ended, or the client went away.
     """
 
-    def __init__(self, connection: Connection, exchange: Exchange, *, chunked: bool) -> None:
+    def __init__(
+        self, connection: Connection, exchange: Exchange, *, chunked: bool, silent: bool = False
+    ) -> None:
         self._connection = connection
         self._exchange = exchange
         self._chunked = chunked
+        self._silent = silent  # the answer to HEAD has no body
         self.closed = False
         self.size = 0
 
@@ -123,18 +143,20 @@ class Stream:
         if self.closed or not data:
             return
         self.size += len(data)
+        if self._silent:
+            return
         self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def drained(self) -> None:
         """Return when the client has taken what was written, so that a slow one is waited for."""
-        await self._connection.writable.wait()
+        await self._connection.drained()
 
     def close(self) -> None:
         """End the response."""
         if self.closed:
             return
         self.closed = True
-        if self._chunked:
+        if self._chunked and not self._silent:
             self._connection.write(b"0\r\n\r\n")
         self._connection.end_stream(self._exchange, self)
 
@@ -143,11 +165,3 @@ class Stream:
         if not self.closed:
             self.closed = True
             self._connection.abort()
-
-
-def new_event(*, is_set: bool) -> asyncio.Event:
-    """An event that is set already, or not."""
-    event = asyncio.Event()
-    if is_set:
-        event.set()
-    return event

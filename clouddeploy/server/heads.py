@@ -7,7 +7,9 @@ and 11.2, "Request Smuggling") asks of a server.
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+import contextlib
+import re
+from urllib.parse import unquote_to_bytes
 
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.message import Head
@@ -16,6 +18,10 @@ END = b"\r\n\r\n"
 MEMO_BYTES = 2048
 MEMO_HEADS = 1024
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
+TOKEN, TEXT = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]", rb"[\t\x20-\x7e\x80-\xff]"
+LINE = re.compile(rb"[A-Z]{1,20} [\x21\x22\x24-\x7e\x80-\xff]+ HTTP/1\.[01]")
+FIELD = re.compile(TOKEN + rb"+:" + TEXT + rb"*")
+HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.v]+\](:[0-9]*)?")
 JOINED = frozenset(("content-length", "host", "authorization", "content-type", "transfer-encoding"))
 """Headers that mean one thing; a second one of that name is refused."""
 
@@ -45,10 +51,11 @@ class Heads:
 
     Args:
         limit: headers of one request at the most.
+        compressed: bodies may be.
     """
 
-    def __init__(self, limit: int = 128) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = 128, *, compressed: bool = False) -> None:
+        self._limit, self._compressed = limit, compressed
         self._known: dict[bytes, Head] = {}
 
     def parse(self, data: bytes) -> Head:
@@ -60,6 +67,11 @@ class Heads:
         head = self._known.get(data)
         if head is None:
             head = _parsed(data, self._limit)
+            if (
+                not self._compressed
+                and head.headers.get("content-encoding", "identity").lower() != "identity"
+            ):
+                raise WireError("unsupported_media_type", "the body is compressed", "send it as it is")
             if len(data) <= MEMO_BYTES:
                 if len(self._known) >= MEMO_HEADS:
                     self._known.clear()
@@ -75,12 +87,13 @@ def bad(message: str) -> WireError:
 def _parsed(data: bytes, limit: int) -> Head:
     import httptools
 
+    _check_lines(data, limit)
     parts = _Parts()
     parser = httptools.HttpRequestParser(parts)
     try:
-        parser.feed_data(data)
-    except httptools.HttpParserUpgrade as error:
-        raise bad("the connection can't be upgraded to another protocol") from error
+        # An upgrade, to HTTP/2 or WebSocket, is an offer that a server may leave alone (RFC 9110, 7.8).
+        with contextlib.suppress(httptools.HttpParserUpgrade):
+            parser.feed_data(data)
     except httptools.HttpParserError as error:
         raise bad(f"the request's head can't be read: {error}") from error
     if not parts.complete:
@@ -88,28 +101,53 @@ def _parsed(data: bytes, limit: int) -> Head:
     method = parser.get_method().decode("latin-1")
     if method not in METHODS:
         raise bad(f"the method {method[:20]!r} isn't known")
-    if len(parts.headers) > limit:
-        raise WireError("head_too_large", f"the request has over {limit} headers", "send fewer")
     headers = _joined(parts.headers)
     version = parser.get_http_version()
+    _check_host(headers, version)
     path, query = _target(parts.url)
-    length = _length(headers)
+    length = _length(headers, version)
     return Head(
         method=method,
         path=path,
         query=query,
         headers=headers,
         length=length,
-        keep=parser.should_keep_alive(),
+        keep=_keeps(headers, version),
         version=version,
-        expects=headers.get("expect", "").lower() == "100-continue" and length != 0,
+        expects=headers.get("expect", "").lower() == "100-continue" and length != 0 and version != "1.0",
     )
+
+
+def _check_lines(data: bytes, limit: int) -> None:
+    """See that each line is one line for everybody: what a proxy before us may read otherwise is refused."""
+    first, *fields = data[: -len(END)].split(b"\r\n")
+    if LINE.fullmatch(first) is None:
+        raise bad(f"the request's first line is {first[:80]!r}")
+    if len(fields) > limit:
+        raise WireError("head_too_large", f"the request has over {limit} headers", "send fewer")
+    for field in fields:
+        if FIELD.fullmatch(field) is None:
+            raise bad(f"a line of the request's head is {field[:80]!r}")
+
+
+def _check_host(headers: dict[str, str], version: str) -> None:
+    host = headers.get("host")
+    if host is None and version != "1.0":
+        raise bad("the header 'host' is missing")
+    if host is not None and HOST.fullmatch(host) is None:
+        raise bad(f"the header 'host' is {host[:80]!r}")
+
+
+def _keeps(headers: dict[str, str], version: str) -> bool:
+    """Whether the client wants the connection to stay open."""
+    words = {word.strip() for word in headers.get("connection", "").lower().split(",")}
+    return "close" not in words and (version != "1.0" or "keep-alive" in words)
 
 
 def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for raw, value in pairs:
-        name, text = raw.decode("latin-1").lower(), value.decode("latin-1").strip()
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
         if name not in found:
             found[name] = text
         elif name in JOINED:
@@ -119,13 +157,15 @@ def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def _length(headers: dict[str, str]) -> int:
+def _length(headers: dict[str, str], version: str) -> int:
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None:
         if length is not None:
             raise bad("both Content-Length and Transfer-Encoding are given")
         if coding.lower() != "chunked":
             raise bad(f"the transfer coding {coding[:40]!r} isn't known; only 'chunked' is")
+        if version == "1.0":
+            raise bad("HTTP/1.0 has no Transfer-Encoding")
         return -1
     if length is None:
         return 0
@@ -135,19 +175,15 @@ def _length(headers: dict[str, str]) -> int:
 
 
 def _target(url: bytes) -> tuple[str, str]:
-    text = url.decode("latin-1")
-    if not text.startswith("/"):
-        _, scheme, rest = text.partition("://")
-        text = f"/{rest.partition('/')[2]}" if scheme else text
-        if not text.startswith("/") and text != "*":
-            raise bad(f"the request's target is {text[:80]!r}")
-    path, _, query = text.partition("?")
-    return (unquote(path, errors="strict") if "%" in path and _decodes(path) else path), query
-
-
-def _decodes(path: str) -> bool:
+    """Path, decoded, and query. Of an absolute target the authority doesn't matter here."""
+    if not url.startswith(b"/") and url != b"*":
+        scheme, parted, rest = url.partition(b"://")
+        if not parted or scheme.lower() not in (b"http", b"https"):
+            raise bad(f"the request's target is {url[:80]!r}")
+        at = min(i for i in (rest.find(b"/"), rest.find(b"?"), len(rest)) if i >= 0)
+        url = rest[at:] if rest[at : at + 1] == b"/" else b"/" + rest[at:]
+    path, _, query = url.partition(b"?")
     try:
-        unquote(path, errors="strict")
+        return unquote_to_bytes(path).decode(), query.decode("latin-1")
     except UnicodeDecodeError as error:
         raise bad("the path isn't UTF-8 when it is decoded") from error
-    return True

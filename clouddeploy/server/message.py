@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 
 from clouddeploy.runtime.errors import WireError
@@ -72,9 +73,12 @@ class Request:
         return self.head.headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
-    """One response, complete; its length is written by the connection."""
+    """One response, complete; its length is written by the connection.
+
+    Never changed once it is made; frozen it would cost five times as much to make, for every request.
+    """
 
     status: int
     body: bytes = b""
@@ -85,15 +89,31 @@ class Response:
 def refusal(error: WireError, headers: Headers = ()) -> Response:
     """The wire contract's answer to `error`."""
     if error.status in (429, 503):
-        headers = (("retry-after", "1"), *headers)
+        seconds: int = getattr(error, "retry_after_s", 1)  # those that know it tell it
+        headers = (("retry-after", str(seconds)), *headers)
     return Response(error.status, error.body(), JSON, headers)
 
 
 class ResponseHeads:
-    """The beginnings of responses, written once: most responses differ in length and id alone."""
+    """The beginnings of responses, written once: most responses differ in length and id alone.
+
+    Attributes:
+        always: headers of every response.
+        pages: headers of those that browsers show.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, str, Headers], bytes] = {}
+        self.always: Headers = ()
+        self.pages: Headers = ()
+        self._date = ""
+        self._second = 0
+
+    def date(self, now: float) -> None:
+        """Let responses carry the time `now`, in seconds of the epoch."""
+        if int(now) != self._second:
+            self._second, self._date = int(now), f"date: {formatdate(now, usegmt=True)}\r\n"
+            self._known.clear()
 
     def get(self, status: int, content_type: str, headers: Headers) -> bytes:
         """Status line, media type and `headers`, without the empty line that ends a head."""
@@ -101,7 +121,10 @@ class ResponseHeads:
         found = self._known.get(key)
         if found is None:
             pairs = (("content-type", content_type), *headers) if content_type else headers
-            lines = "".join(f"{name}: {_one_line(value)}\r\n" for name, value in pairs)
+            own = {name for name, _ in pairs}
+            more = (*self.always, *(self.pages if content_type.startswith("text/html") else ()))
+            pairs = (*pairs, *(pair for pair in more if pair[0] not in own))
+            lines = self._date + "".join(f"{name}: {_one_line(value)}\r\n" for name, value in pairs)
             found = b"HTTP/1.1 %d %b\r\n%b" % (status, _phrase(status), lines.encode("latin-1", "replace"))
             if len(self._known) >= KNOWN:
                 self._known.clear()

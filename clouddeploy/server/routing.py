@@ -30,6 +30,7 @@ class Routes:
     def __init__(self) -> None:
         self._exact: dict[tuple[str, str], Route] = {}
         self._patterns: list[tuple[str, re.Pattern[str], Endpoint]] = []
+        self._texts: dict[tuple[str, re.Pattern[str]], str] = {}
 
     def add(self, method: str, pattern: str, endpoint: Endpoint) -> None:
         """Let `endpoint` answer `method` on `pattern`; GET answers HEAD too."""
@@ -40,7 +41,9 @@ class Routes:
         text = "".join(
             re.escape(part) if i % 2 == 0 else f"(?P<{part}>[^/:]+)" for i, part in enumerate(parts)
         )
-        self._patterns.append((method, re.compile(text), endpoint))
+        compiled = re.compile(text)
+        self._patterns.append((method, compiled, endpoint))
+        self._texts[method, compiled] = pattern
 
     def find(self, method: str, path: str) -> Route:
         """The route for a request.
@@ -68,3 +71,13 @@ class Routes:
         """The methods that `path` takes."""
         exact = {method for method, known in self._exact if known == path}
         return sorted(exact | {method for method, pattern, _ in self._patterns if pattern.fullmatch(path)})
+
+    def pattern_of(self, method: str, path: str) -> str:
+        """The pattern whose endpoint answers such a request; empty when there is none."""
+        method = "GET" if method == "HEAD" and (method, path) not in self._exact else method
+        if (method, path) in self._exact:
+            return path
+        for wanted, pattern, _ in self._patterns:
+            if wanted == method and pattern.fullmatch(path):
+                return self._texts[method, pattern]
+        return ""

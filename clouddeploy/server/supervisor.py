@@ -1,52 +1,29 @@
 """The process that the user starts: it holds the sockets, starts the workers and replaces those that die.
 
 Each worker has a listening socket of its own on the shared port (``SO_REUSEPORT``), which stays open here:
-what waits in its queue when a worker dies is served by the one that takes its place.
+while a place is empty another worker takes the connections that wait there.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import selectors
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from clouddeploy.errors import CloudDeployError, SpecError
+from clouddeploy.errors import CloudDeployError, ModelError
+from clouddeploy.server.listening import Listening
+from clouddeploy.server.seats import ALONE_S, ENDING_S, FOR_OTHERS_S, Seat, Sitter, how, start
 from clouddeploy.server.settings import ServerSettings
 
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 30.0
-STEADY_S = 60.0
-"""A worker that lived so long starts anew without a longer pause."""
-ENDING_S = 5.0
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Seat:
-    """A worker's place: its socket, and who sits there."""
-
-    number: int
-    sock: socket.socket
-    process: subprocess.Popen[bytes] | None = None
-    status: int = -1
-    lines: bytes = b""
-    born: float = 0.0
-    ready: bool = False
-    pause_s: float = FIRST_PAUSE_S
-    again_at: float = 0.0
-    leaving: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
 
 class Supervisor:
@@ -60,10 +37,11 @@ class Supervisor:
     def __init__(self, settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
         self.settings = settings
         self._on_ready = on_ready
+        self._listening: Listening | None = None
         self._seats: list[Seat] = []
         self._selector = selectors.DefaultSelector()
         self._stopping = False
-        self._reloading: list[int] = []
+        self._reloading: list[Seat] = []
         self._was_ready = False
 
     @property
@@ -71,13 +49,14 @@ class Supervisor:
         """Where the server answers."""
         host = self.settings.host
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-        return f"http://{shown}:{self.settings.port}"
+        scheme = "https" if self.settings.tls_certificate.name else "http"
+        return f"{scheme}://{shown}:{self.settings.port}"
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; SIGHUP replaces the workers one by one. The exit code.
 
         Raises:
-            SpecError: the address can't be listened on.
+            SpecError: the address can't be listened on, or the model can't be loaded.
             CloudDeployError: no worker could start.
         """
         with tempfile.TemporaryDirectory(prefix="clouddeploy-serve-") as folder, self._signals() as wake:
@@ -112,170 +91,195 @@ class Supervisor:
             os.close(writing)
 
     def _listen(self) -> None:
-        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        for number in range(self.settings.workers):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                if number == 0:
-                    self._bind_alone(family)
-                if self.settings.workers > 1:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                sock.bind((self.settings.host, self.settings.port))
-                sock.listen(2048)
-            except OSError as error:
-                sock.close()
-                self._close_sockets()
-                raise SpecError(
-                    f"the server can't listen on {self.settings.host}:{self.settings.port}",
-                    why=str(error.strerror or error),
-                    fix="stop what listens there, or choose another port (--port 0 takes a free one)",
-                ) from error
-            self.settings = replace(self.settings, port=sock.getsockname()[1])
-            self._seats.append(Seat(number, sock))
-
-    def _bind_alone(self, family: socket.AddressFamily) -> None:
-        """Fail when another server is on the port already, also one that would share it."""
-        if self.settings.port:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((self.settings.host, self.settings.port))
-
-    def _close_sockets(self) -> None:
-        for seat in self._seats:
-            seat.sock.close()
+        self._listening = Listening(self.settings.host, self.settings.port, self.settings.workers)
+        self.settings = replace(self.settings, port=self._listening.port)
+        self._seats = [Seat(number, sock) for number, sock in enumerate(self._listening.sockets)]
 
     def _start(self, seat: Seat) -> None:
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.settings).items()}
-        command = [sys.executable, "-m", "clouddeploy.server.worker"]
-        command += ["--socket", str(seat.sock.fileno()), "--status", str(writing)]
-        command += ["--settings", json.dumps(plain)]
-        threads = self.settings.threads or max(1, (os.cpu_count() or 1) // self.settings.workers)
-        environment = {"CLOUDDEPLOY_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), **os.environ}
-        environment["CLOUDDEPLOY_WORKER"] = str(seat.number)
-        seat.process = subprocess.Popen(
-            command,
-            pass_fds=(seat.sock.fileno(), writing),
-            stdin=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        os.close(writing)
-        seat.status, seat.lines, seat.ready, seat.born = reading, b"", False, time.monotonic()
-        self._selector.register(reading, selectors.EVENT_READ, seat)
+        others = any(one.served for one in self._seats)
+        waits_s = FOR_OTHERS_S if others else ALONE_S if self._was_ready else 0.0
+        seat.sitter = start(seat, self.settings, waits_s=waits_s)
+        self._selector.register(seat.sitter.status, selectors.EVENT_READ, seat.sitter)
 
     def _loop(self, wake: int) -> None:
         while not (self._stopping and not self._living()):
             for key, _ in self._selector.select(self._patience()):
                 if key.fd == wake:
                     self._on_signals(os.read(wake, 4096))
-                else:
-                    self._read(key.data)
+                elif key.data.status == key.fd:
+                    self._hear(key.data)
             self._look()
 
     def _patience(self) -> float | None:
-        waits = [seat.again_at - time.monotonic() for seat in self._seats if seat.process is None]
-        return max(0.0, min(waits)) if waits and not self._stopping else None
+        """Seconds until something must be done though nothing happens."""
+        waits = [one.kill_at for one in self._sitters() if one.kill_at is not None]
+        if not self._stopping:
+            waits += [seat.again_at for seat in self._seats if seat.sitter is None]
+            waits += [one.heard + self._silence_s for one in self._watched()]
+        return max(0.0, min(waits) - time.monotonic()) if waits else None
 
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             if self._stopping:
-                for process in self._living():
-                    process.kill()
-            self._stopping = True
-            for process in self._living():
-                process.terminate()
-        elif signal.SIGHUP in numbers and not self._reloading:
-            self._reloading = [seat.number for seat in self._seats]
+                for one in self._living():
+                    one.process.kill()
+            self._stop()
+        elif signal.SIGHUP in numbers and not self._reloading and not self._stopping:
+            self._reloading = list(self._seats)
             self._replace_next()
+
+    def _stop(self) -> None:
+        """No new connections, and an answer to every request on those that there are."""
+        self._stopping = True
+        if self._listening is not None:
+            self._listening.close()  # or clients would wait in a queue that nobody looks at any more
+        for one in self._living():
+            one.leave(self.settings.drain_s)
 
     def _replace_next(self) -> None:
         """Start a second worker in the next seat; the first goes when the second is ready."""
         if self._reloading and not self._stopping:
-            seat = self._seats[self._reloading[0]]
-            if seat.process is not None:
-                self._forget(seat)
-                seat.leaving.append(seat.process)
+            seat = self._reloading[0]
+            if seat.sitter is not None:
+                seat.leaving.append(seat.sitter)
             self._start(seat)
 
-    def _read(self, seat: Seat) -> None:
-        data = os.read(seat.status, 65_536)
-        seat.lines += data
-        *complete, seat.lines = seat.lines.split(b"\n")
-        for line in complete:
-            told: dict[str, Any] = json.loads(line)
-            if "ready" in told:
-                self._became_ready(seat)
-        if not data:
-            self._forget(seat)
+    def _hear(self, sitter: Sitter) -> None:
+        told = sitter.hear()
+        if told is None:
+            self._forget(sitter)
+            return
+        for what in told:
+            if "failed" in what:
+                sitter.failure = what["failed"]
+            seat = next((seat for seat in self._seats if seat.sitter is sitter), None)
+            if "ready" in what and seat is not None:
+                self._became_ready(seat, sitter)
+            if "leaving" in what and seat is not None and not self._stopping:
+                self._let_go(seat, sitter)
 
-    def _became_ready(self, seat: Seat) -> None:
-        seat.ready = True
-        for process in seat.leaving:
-            if process.poll() is None:
-                process.terminate()
-        if self._reloading and self._reloading[0] == seat.number:
+    def _became_ready(self, seat: Seat, sitter: Sitter) -> None:
+        sitter.ready = True
+        for one in seat.leaving:
+            one.leave(self.settings.drain_s)
+        if seat in self._reloading[:1]:
             self._reloading.pop(0)
             self._replace_next()
-        if not self._was_ready and all(one.ready for one in self._seats):
+        if not self._was_ready and all(one.served for one in self._seats):
             self._was_ready = True
             if self._on_ready:
                 self._on_ready(self.url)
 
-    def _forget(self, seat: Seat) -> None:
-        if seat.status >= 0:
-            with contextlib.suppress(KeyError):  # closed by the worker's end already
-                self._selector.unregister(seat.status)
-            os.close(seat.status)
-            seat.status = -1
+    def _let_go(self, seat: Seat, sitter: Sitter) -> None:
+        """A worker ends without having been told to: another takes its place while it drains."""
+        log.error("worker %d ends of its own accord; another takes its place", seat.number)
+        sitter.told_to_leave(self.settings.drain_s)
+        seat.leaving.append(sitter)
+        seat.sitter = None
+        seat.died(sitter.born, time.monotonic())
+
+    def _forget(self, sitter: Sitter) -> None:
+        """It tells nothing any more; that it ended will be seen."""
+        if sitter.status >= 0:
+            self._selector.unregister(sitter.status)
+            os.close(sitter.status)
+            sitter.status = -1
 
     def _look(self) -> None:
-        """Bury the dead, and start those whose pause is over."""
+        """Bury the dead, kill who should have ended, and start those whose pause is over."""
         now = time.monotonic()
+        for one in self._sitters():
+            hung = one in self._watched() and one.heard + self._silence_s <= now
+            if hung:
+                log.error("worker process %d shows no life and is killed", one.process.pid)
+            if one.alive and (hung or (one.kill_at is not None and one.kill_at <= now)):
+                one.process.kill()
         for seat in self._seats:
-            seat.leaving = [process for process in seat.leaving if process.poll() is None]
-            process = seat.process
-            if process is not None and process.poll() is not None:
-                self._died(seat, process.returncode, now)
-            elif process is None and not self._stopping and seat.again_at <= now:
+            for one in [one for one in seat.leaving if not one.alive]:
+                seat.leaving.remove(one)
+                self._bury(one)
+            if seat.sitter is not None and not seat.sitter.alive:
+                self._died(seat, seat.sitter, now)
+            if seat.sitter is None and not self._stopping and seat.again_at <= now:
                 self._start(seat)
+        self._mind_orphans()
 
-    def _died(self, seat: Seat, code: int, now: float) -> None:
-        self._forget(seat)
-        if seat.process is not None and seat.process.stdin is not None:
-            seat.process.stdin.close()
-        seat.process = None
+    def _bury(self, sitter: Sitter) -> None:
+        if sitter.status >= 0:
+            self._hear(sitter)
+        self._forget(sitter)
+        sitter.close()
+
+    def _died(self, seat: Seat, sitter: Sitter, now: float) -> None:
+        self._bury(sitter)
+        seat.sitter = None
         if self._stopping:
             return
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        if not self._was_ready and not any(one.ready for one in self._seats) and code != 0:
-            raise CloudDeployError(
-                f"a worker ended {how} before it was ready",
-                why="its last lines stand above",
-                fix="mend what they name, then start the server again",
-            )
-        seat.pause_s = FIRST_PAUSE_S if now - seat.born > STEADY_S else min(seat.pause_s * 2, MOST_PAUSE_S)
-        pause_s = 0.0 if seat.ready and now - seat.born > STEADY_S else seat.pause_s
-        seat.ready, seat.again_at = False, now + pause_s
-        log.error("worker %d ended %s; another starts in %.1f s", seat.number, how, pause_s)
+        ended = how(sitter.process.returncode)
+        if not self._was_ready and not any(one.served for one in self._seats):
+            raise _no_start(sitter, ended)
+        pause_s = seat.died(sitter.born, now)
+        log.error("worker %d ended %s; another starts in %.1f s", seat.number, ended, pause_s)
 
-    def _living(self) -> list[subprocess.Popen[bytes]]:
-        found = [seat.process for seat in self._seats if seat.process is not None]
-        found += [process for seat in self._seats for process in seat.leaving]
-        return [process for process in found if process.poll() is None]
+    def _mind_orphans(self) -> None:
+        """Let a worker take the connections of a place that is empty, until it is filled."""
+        if self._stopping or self._listening is None or self._listening.shared:
+            return
+        for seat in self._seats:
+            adopter = seat.adopter
+            if adopter is not None and (seat.served or not adopter.alive or adopter.kill_at is not None):
+                adopter.tell({"release": seat.number})
+                seat.adopter = None
+            if self._was_ready and not seat.served and seat.adopter is None:
+                self._find_adopter(seat)
+
+    def _find_adopter(self, seat: Seat) -> None:
+        free = [one.sitter for one in self._seats if one.sitter is not None and one.sitter.ready]
+        free.sort(key=lambda sitter: sum(one.adopter is sitter for one in self._seats))
+        for sitter in free:
+            if sitter.alive and sitter.tell({"adopt": seat.number}, [seat.sock.fileno()]):
+                seat.adopter = sitter
+                return
+
+    def _sitters(self) -> list[Sitter]:
+        found = [seat.sitter for seat in self._seats if seat.sitter is not None]
+        return found + [one for seat in self._seats for one in seat.leaving]
+
+    def _living(self) -> list[Sitter]:
+        return [one for one in self._sitters() if one.alive]
+
+    @property
+    def _silence_s(self) -> float:
+        """Seconds after which a worker that shows no life is killed: it had its chance to end itself."""
+        return self.settings.hang_s + self.settings.drain_s + ENDING_S
+
+    def _watched(self) -> list[Sitter]:
+        """Those that must show life: a worker that loads a model may be silent for long."""
+        if not self.settings.hang_s:
+            return []
+        return [one for one in self._sitters() if one.ready and one.kill_at is None]
 
     def _end(self) -> None:
-        for process in self._living():
-            process.terminate()
-        for process in self._living():
+        self._stop()
+        for one in self._sitters():
+            left_s = max(0.1, (one.kill_at or 0.0) - time.monotonic())
             try:
-                process.wait(self.settings.drain_s + ENDING_S)
+                one.process.wait(left_s)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for seat in self._seats:
-            self._forget(seat)
-        self._close_sockets()
+                one.process.kill()
+                one.process.wait()
+            self._forget(one)
+            one.close()
         self._selector.close()
+
+
+def _no_start(sitter: Sitter, ended: str) -> CloudDeployError:
+    """The error for a worker that ended before any was ready."""
+    failure = sitter.failure
+    if failure is None:
+        return CloudDeployError(
+            f"a worker ended {ended} before it was ready",
+            why="its last lines stand above",
+            fix="mend what they name, then start the server again",
+        )
+    return ModelError(failure["what"], why=failure["why"], fix=failure["fix"])

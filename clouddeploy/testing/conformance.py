@@ -71,7 +71,8 @@ class ConformanceSuite:
         return linear_model(tmp_path, 2.0)
 
     @pytest.fixture(scope="class")
-    def served(self, rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint, Model]]:
+    @classmethod
+    def served(cls, rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint, Model]]:
         """A deployment that the tests of requests share, and its model."""
         model = linear_model(tmp_path_factory.mktemp("served"), 1.0)
         yield rig.deployer().deploy(model, "conform-served", **rig.wish), model

@@ -135,6 +135,19 @@ def memory() -> Iterator[MemoryRig]:
 
 
 @contextmanager
+def local() -> Iterator[Any]:
+    """Background services of this machine, in a state folder of their own."""
+    from clouddeploy.testing.local_rig import LocalRig
+
+    with tempfile.TemporaryDirectory() as folder:
+        rig = LocalRig(Path(folder) / "services")
+        try:
+            yield rig
+        finally:
+            rig.clear()
+
+
+@contextmanager
 def _emulator() -> Iterator[Any]:
     from clouddeploy.emulator.server import Emulator
     from clouddeploy.emulator.settings import Settings

@@ -31,6 +31,7 @@ ALWAYS: Mapping[str, Mapping[str, Ways]] = {
     },
     "lambda_images": {},
     "cloud_functions": {**_all_acts(LOST, REFUSED), "an_update": frozenset({LOST, REFUSED, KILLED})},
+    "local": {**_all_acts(), "an_update": frozenset({LOST, KILLED}), "a_split": frozenset({LOST})},
     "cloud_run": {
         "an_update": frozenset({LOST}),
         "a_delete": frozenset({LOST}),

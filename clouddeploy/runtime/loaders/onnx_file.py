@@ -19,6 +19,8 @@ def load(path: Path, manifest: Mapping[str, Any]) -> Callable[[Any], Any]:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("CLOUDDEPLOY_THREADS") or 1)
+    # Threads that spin between two predictions take the core from who sends the next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     wanted = os.environ.get("CLOUDDEPLOY_ONNX_PROVIDERS", "CPUExecutionProvider").split(",")
     session = onnxruntime.InferenceSession(str(path), options, providers=wanted)

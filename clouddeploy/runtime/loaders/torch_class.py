@@ -36,8 +36,11 @@ def module(path: Path, manifest: Mapping[str, Any]) -> torch.nn.Module:
             f"{path.name} holds weights only, and the model names no class for them: write a handler"
         )
     net = _make(source, path.name)
+    found = weights(path)
+    # Taken as they are rather than copied, so that workers share the pages of the file that holds them.
+    same = all(found[name].dtype == own.dtype for name, own in net.state_dict().items() if name in found)
     try:
-        net.load_state_dict(weights(path))
+        net.load_state_dict(found, assign=same)
     except RuntimeError as error:
         raise LoadError(f"{path.name} does not fit {source['class']}: {error}") from error
     return net.eval()

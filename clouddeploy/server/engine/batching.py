@@ -1,47 +1,87 @@
 """Forms batches while the model is busy, so that an idle server adds no delay.
 
-A fast model runs in the event loop: requests that arrived in one turn of it form the batch, and no
-thread is waited for. A slow one runs in a thread of its own, and its next batch forms meanwhile.
+A batch that is fast runs in the event loop: requests that arrived in one turn of it form the batch, and no
+thread is waited for. A slow one runs in a thread of its own, and the next batch forms meanwhile.
+
+Of one request the predictions are those that it would get alone, bit by bit where the framework computes
+each row for itself; see docs/batching.md for where that holds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from clouddeploy.runtime.decode import JSON, Arrays, Request
+from clouddeploy.runtime.decode import Request
 from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.runtime.service import log_failure, prediction_failed
-from clouddeploy.server.engine.fast import FastJson, Rows
-from clouddeploy.server.engine.fast import body as body_of
+from clouddeploy.server.engine.admission import FREE_BATCHES, Admission
+from clouddeploy.server.engine.codec import Codec
+from clouddeploy.server.engine.deadlines import TIMEOUT, seconds_of
+from clouddeploy.server.engine.jobs import (
+    Call,
+    Caller,
+    Done,
+    Job,
+    Outcome,
+    Overloaded,
+    Returned,
+    Rows,
+    key_of,
+    out_of_time,
+)
+from clouddeploy.server.engine.lane import Lane
+from clouddeploy.server.engine.pace import Pace
+from clouddeploy.server.engine.predicting import Predictor
+from clouddeploy.server.engine.waiting import Waiting
+from clouddeploy.server.engine.warming import warm_up
 
 if TYPE_CHECKING:
     from clouddeploy.runtime.service import Service
+    from clouddeploy.server.exchange import Exchange
 
-Outcome = bytes | Result | WireError
-"""A JSON body that is written already, or predictions that are to be written, or a refusal."""
-Done = Callable[[Outcome], None]
-FAST_S = 0.002
-"""A model that answers one example within this runs in the event loop."""
+log = logging.getLogger(__name__)
+__all__ = ["Batch", "Call", "Done", "Engine", "Facts", "Outcome", "Overloaded", "Returned", "Rows"]
 
 
-@dataclass(slots=True)
-class Job:
-    """One request that waits for its predictions."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model's speed.
 
-    request: Request | Rows
-    deadline: float | None
-    done: Done
-    request_id: str
-    body: bytes
+    Args:
+        mode: ``loop`` or ``thread``: where a batch of one example runs.
+        example_s: seconds an example, in batches as they come.
+        batches: how many were predicted.
+        waiting: examples that wait now.
+        running_s: seconds since the batch in the thread began; 0 when there is none.
+    """
+
+    mode: str
+    example_s: float
+    batches: int
+    waiting: int
+    running_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch that was predicted, for those who count.
+
+    Args:
+        size: examples.
+        callers: who asked, where it is known; each has the time it began to wait.
+        began: `Engine`'s time when the model was called.
+        seconds: that it took.
+    """
+
+    size: int
+    callers: tuple[Caller, ...]
+    began: float
+    seconds: float
 
 
 class Engine:
@@ -52,7 +92,15 @@ class Engine:
         max_batch: examples of one call at the most; a larger request is a batch of its own.
         max_delay_ms: milliseconds that an idle model waits for more requests.
         queue: examples that may wait.
-        clock: seconds; deadlines are in its time.
+        timeout_ms: milliseconds that a client waits unless it says otherwise; 0 is for ever.
+        max_wait_ms: milliseconds that what waits may have to, as estimated; 0 for any.
+        clock: seconds; deadlines are in its time, which is that of `time.perf_counter`.
+
+    Attributes:
+        codec: reads and writes what the service does, faster.
+        fast: of the codec.
+        check: raises a `WireError` for what isn't to be predicted.
+        watchers: each is told of every batch, in the event loop.
     """
 
     def __init__(
@@ -62,146 +110,285 @@ class Engine:
         max_batch: int,
         max_delay_ms: float,
         queue: int,
-        clock: Callable[[], float] = time.monotonic,
+        timeout_ms: float = 0,
+        max_wait_ms: float = 0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._service, self._clock = service, clock
-        self.fast = FastJson.of(service.signature)
-        self._max_batch, self._delay_s, self._limit = max_batch, max_delay_ms / 1000, queue
-        self._waiting: deque[Job] = deque()
-        self._examples = 0
-        self._scheduled = False
-        self.example_s = 0.0
-        self.threaded = False
-        self._thread: threading.Thread | None = None
+        self.codec = Codec(service)
+        self.fast = self.codec.fast
+        self._predictor = Predictor(service, self.fast)
+        self._pace = Pace()
+        self._max_batch, self._delay_s = max_batch, max_delay_ms / 1000
+        self._admission = Admission(self._pace, queue, max_wait_ms / 1000, clock)
+        self._queue = queue
+        self._free = min(queue, FREE_BATCHES * max_batch)  # may wait without a look at the model's speed
+        self._timeout_s = timeout_ms / 1000
+        self._typed = bool(service.signature.inputs)
+        self._same = self._typed and all(None not in tensor.shape[1:] for tensor in service.signature.inputs)
+        self._waiting = Waiting()
+        self._lane: Lane[list[Job]] = Lane("clouddeploy-model", self._in_thread)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduled: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: list[Job] = []
+        self._began = 0.0
+        self._last = (0.0, 0.0)
+        self._idle: list[asyncio.Future[None]] = []
+        self.check: Callable[[Request | Rows], None] | None = None
+        self.watchers: list[Callable[[Batch], None]] = []
 
-    def warm_up(self) -> None:
-        """Predict on the signature's example, measure, and choose where the model runs."""
-        tensors = self._service.signature.inputs
-        if not tensors or any(tensor.dtype == "str" for tensor in tensors):
-            return
-        arrays = {t.name: np.zeros([1, *(n or 1 for n in t.shape[1:])], t.dtype) for t in tensors}
-        request = Request(arrays if len(arrays) > 1 else arrays[tensors[0].name], 1)
-        for _ in range(3):
-            began = time.perf_counter()
-            self._service.predict(request)
-            self.example_s = time.perf_counter() - began
-        self.threaded = self.example_s > FAST_S
+    @property
+    def facts(self) -> Facts:
+        """What is known of the model's speed."""
+        pace, running = self._pace, self._began
+        return Facts(
+            mode="loop" if pace.in_loop(1) else "thread",
+            example_s=pace.example_s,
+            batches=pace.batches,
+            waiting=self._waiting.examples,
+            running_s=self._clock() - running if running else 0.0,
+        )
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until what waits now is answered, as measured."""
+        most = self._max_batch if self._predictor.together else 1
+        return self._admission.wait_s(self._waiting.examples, most)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is in the thread."""
+        return bool(self._running)
+
+    def warm_up(self, example: Any = None) -> None:
+        """Predict until the model is quick, and measure it; to be called before the first request.
+
+        Args:
+            example: a batch of one as JSON values; by default zeros in the signature's shapes.
+
+        Raises:
+            Exception: whatever the model raises on `example`.
+        """
+        warm_up(self._service, self._predictor, self._pace, self._max_batch, example)
+
+    def ask(self, request: Request | Rows, exchange: Exchange, done: Done, body: bytes = b"") -> None:
+        """`submit` for a client, who may go away and may have said for how long it waits.
+
+        Args:
+            request: what was asked.
+            exchange: who waits; its header ``x-timeout-ms`` tells for how long.
+            done: told what came of it.
+            body: as in `submit`.
+
+        Raises:
+            WireError: ``overloaded``: too many examples wait already; ``bad_request``: no such time.
+        """
+        text = exchange.request.head.headers.get(TIMEOUT)
+        timeout_s = self._timeout_s if text is None else seconds_of(text)
+        deadline = exchange.started + timeout_s if timeout_s else None
+        self.submit(request, deadline, done, exchange.id, body, exchange)
 
     def submit(
         self,
-        request: Request | Rows,
+        request: Request | Rows | Call,
         deadline: float | None,
         done: Done,
         request_id: str = "",
         body: bytes = b"",
+        caller: Caller | None = None,
     ) -> None:
-        """Answer `request` by calling `done` in the event loop.
+        """Answer `request` by calling `done` in the event loop, perhaps before this returns.
 
         Args:
-            request: what was asked.
+            request: what was asked, or code that must not run beside the model.
             deadline: by when, in the clock's time.
-            done: told what came of it.
+            done: told what came of it: the body for `Rows` where they could be answered fast, else
+                a `Result` or a `WireError`; for a `Call` what it `Returned`, or a `WireError`.
             request_id: for the log.
             body: the bytes of rows that were read fast, to be read thoroughly when they don't fit.
+            caller: who waits; nothing is predicted for who is gone.
 
         Raises:
             WireError: ``overloaded``: too many examples wait already.
         """
-        if self._examples + request.size > self._limit and self._waiting:
-            raise WireError("overloaded", "too many requests wait for the model", "try again a little later")
-        self._waiting.append(Job(request, deadline, done, request_id, body))
-        self._examples += request.size
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        if self.check is not None and type(request) is not Call:
+            self.check(request)  # type: ignore[arg-type]
+        waiting = self._waiting
+        ahead = waiting.examples
+        if ahead and (deadline is not None or ahead + request.size > self._free):
+            most = self._max_batch if self._predictor.together else 1
+            self._admission.check(ahead, request.size, most, deadline)
+        key = None if self._same and type(request) is not Call else key_of(request, self._typed)
+        waiting.append(Job(request, deadline, done, request_id, body, caller, key))
+        if deadline is not None:
+            self._watch_deadline(deadline)
+        if self._running:
+            return
+        if ahead + request.size >= self._max_batch:
+            self._begin()
+        elif self._scheduled is None:
+            self._schedule(self._delay_s)
 
-    def _flush(self) -> None:
-        jobs: list[Job] = []
-        size = 0
-        while self._waiting and (not jobs or size + self._waiting[0].request.size <= self._max_batch):
-            job = self._waiting.popleft()
-            size += job.request.size
-            jobs.append(job)
-        self._examples -= size
-        self._scheduled = bool(self._waiting)
-        if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._flush)
-        for job, outcome in zip(jobs, self._predict(jobs), strict=True):
-            job.done(outcome)
+    def _schedule(self, delay_s: float) -> None:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        self._scheduled = loop.call_later(delay_s, self._begin) if delay_s else loop.call_soon(self._begin)
 
-    def _predict(self, jobs: list[Job]) -> Sequence[Outcome]:
-        if self.fast is not None and all(type(job.request) is Rows for job in jobs):
-            found = self._predict_rows(self.fast, jobs)
-            if found is not None:
-                return found
-        if len(jobs) == 1:
-            return [self._alone(jobs[0])]
-        try:
-            requests = [self._thorough(job) for job in jobs]
-            joined = _joined([request.inputs for request in requests])
-            outputs = self._service.predict(Request(joined, sum(r.size for r in requests))).outputs
-        except Exception:  # noqa: BLE001  # one bad example must not fail the others
-            return [self._alone(job) for job in jobs]
-        return _parted(outputs, requests)
+    def _begin(self) -> None:
+        """Start the next batch, here or in the thread."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        jobs = self._next()
+        if not jobs:
+            self._rest()
+            return
+        size = _size(jobs)
+        if type(jobs[0].request) is Call or not self._pace.in_loop(size):
+            self._loop = self._loop or asyncio.get_running_loop()
+            self._running = jobs
+            self._lane.give(jobs)
+            return
+        outcomes = self._timed(jobs, size)
+        if len(self._waiting):
+            self._schedule(0)
+        self._deliver(jobs, outcomes, self._last)
 
-    def _predict_rows(self, fast: FastJson, jobs: list[Job]) -> list[Outcome] | None:
-        """The bodies for requests that were read fast; None when one of them needs the thorough way."""
-        values = [row for job in jobs for row in job.request.values]  # type: ignore[union-attr]
-        array = fast.array(values)
-        if array is None:
-            return None
-        try:
-            outputs = self._service.predict(Request(array, len(values))).outputs
-        except Exception:  # noqa: BLE001  # found out one by one
-            return None
-        rows = fast.write(outputs)
-        if rows is None:
-            return list(_parted(outputs, [Request(array, j.request.size, _single(j)) for j in jobs]))
-        found: list[Outcome] = []
-        at = 0
-        for job in jobs:
-            end = at + job.request.size
-            found.append(body_of(rows[at:end], single=_single(job)))
-            at = end
-        return found
+    def _next(self) -> list[Job]:
+        """The next batch; who comes too late for it is told so."""
+        most = self._max_batch if self._predictor.together else 1
+        self._free = min(self._queue, FREE_BATCHES * most)
+        jobs, late = self._waiting.take(most, self._clock())
+        if late:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(_tell_late, late)
+        return jobs
 
-    def _thorough(self, job: Job) -> Request:
-        return job.request if isinstance(job.request, Request) else self._service.decode(job.body, JSON)
+    def _timed(self, jobs: list[Job], size: int) -> Sequence[Outcome]:
+        self._began = began = self._clock()
+        outcomes = self._predictor.run(jobs)
+        seconds = self._clock() - began
+        self._began = 0.0
+        if type(jobs[0].request) is not Call:
+            self._pace.note(size, seconds)
+        self._last = began, seconds
+        return outcomes
 
-    def _alone(self, job: Job) -> Outcome:
-        try:
-            return self._service.predict(self._thorough(job))
-        except WireError as error:
-            return error
-        except (Exception, SystemExit):  # noqa: BLE001  # the handler is anybody's code
-            log_failure(job.request_id)
-            return prediction_failed(job.request_id)
+    def _in_thread(self, jobs: list[Job]) -> None:
+        """Predict one batch after the other; the loop is told of each, and begins again when none waits."""
+        assert self._loop is not None
+        while jobs:
+            size = _size(jobs)
+            outcomes = [_kept(outcome) for outcome in self._timed(jobs, size)]
+            more = [] if self._pace.in_loop(size) else self._next()
+            try:
+                self._loop.call_soon_threadsafe(self._finished, jobs, outcomes, self._last, more)
+            except RuntimeError:
+                log.info("the event loop ended before its last batch")
+                return
+            jobs = more
+
+    def _finished(
+        self, jobs: list[Job], outcomes: list[Outcome], when: tuple[float, float], more: list[Job]
+    ) -> None:
+        self._running = more
+        self._deliver(jobs, outcomes, when)
+        if not self._running and len(self._waiting):
+            self._begin()
+
+    def _deliver(self, jobs: list[Job], outcomes: Sequence[Outcome], when: tuple[float, float]) -> None:
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if not job.over:
+                _tell(job, outcome)
+        if self.watchers:
+            callers = tuple(job.caller for job in jobs if job.caller is not None)
+            batch = Batch(_size(jobs), callers, *when)
+            for watcher in self.watchers:
+                watcher(batch)
+        if self._idle:
+            self._rest()
+
+    def _watch_deadline(self, deadline: float) -> None:
+        """Let `_expire` be called at the earliest deadline."""
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        at = loop.time() + max(0.0, deadline - self._clock())
+        if self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        """Refuse those whose time is over, also in the batch that runs: they hear it when it is true."""
+        self._timer = None
+        now = self._clock()
+        running = [job for job in self._running if job.deadline is not None and not job.over]
+        for job in (*self._waiting.expire(now), *(job for job in running if job.deadline <= now)):  # type: ignore[operator]
+            _tell(job, out_of_time())
+        coming = [job.deadline for job in running if not job.over and job.deadline is not None]
+        following = self._waiting.next_deadline()
+        if following is not None:
+            coming.append(following)
+        if coming:
+            self._watch_deadline(min(coming))
+
+    def _rest(self) -> None:
+        if self._idle and not self._running and not len(self._waiting):
+            for future in self._idle:
+                if not future.done():
+                    future.set_result(None)
+            self._idle.clear()
+
+    async def drained(self) -> None:
+        """Return when nothing waits and nothing runs."""
+        if self._running or len(self._waiting):
+            future = asyncio.get_running_loop().create_future()
+            self._idle.append(future)
+            await future
+
+    def abandon(self, error: WireError) -> None:
+        """Answer everything that waits or runs with `error`: the model won't."""
+        for job in (*self._running, *self._waiting.clear()):
+            _tell(job, error)
 
     def close(self) -> None:
-        """End it; what waits is refused."""
-        while self._waiting:
-            self._waiting.popleft().done(WireError("not_ready", "the model is unloaded", "try again"))
+        """End it; what waits is refused, what runs is answered when it is done."""
+        for job in self._waiting.clear():
+            _tell(job, WireError("not_ready", "the model is unloaded", "try again"))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._lane.close()
+        self._rest()
 
 
-def _joined(inputs: list[Arrays]) -> Arrays:
-    first = inputs[0]
-    if isinstance(first, dict):
-        return {name: np.concatenate([one[name] for one in inputs]) for name in first}
-    return np.concatenate(inputs)  # type: ignore[arg-type]
+def _size(jobs: list[Job]) -> int:
+    size = 0
+    for job in jobs:
+        size += job.size
+    return size
 
 
-def _single(job: Job) -> bool:
-    return job.request.single
+def _tell(job: Job, outcome: Outcome) -> None:
+    """Tell the caller; what goes wrong in telling one must not keep it from the others."""
+    job.over = True
+    try:
+        job.done(outcome)
+    except Exception:
+        log.exception("the answer to request %s failed", job.request_id)
 
 
-def _parted(outputs: Any, requests: Sequence[Request]) -> list[Outcome]:
-    found: list[Outcome] = []
-    at = 0
-    for request in requests:
-        end = at + request.size
-        if isinstance(outputs, dict):
-            found.append(Result({name: rows[at:end] for name, rows in outputs.items()}, request.single))
-        else:
-            found.append(Result(outputs[at:end], request.single))
-        at = end
-    return found
+def _tell_late(jobs: list[Job]) -> None:
+    for job in jobs:
+        _tell(job, out_of_time())
+
+
+def _kept(outcome: Outcome) -> Outcome:
+    """`outcome` with arrays of its own: a model may use those that it returned for its next answer."""
+    if not isinstance(outcome, Result):
+        return outcome
+    outputs = outcome.outputs
+    if isinstance(outputs, dict):
+        return Result({name: array.copy() for name, array in outputs.items()}, outcome.single)
+    return Result(outputs.copy(), outcome.single)

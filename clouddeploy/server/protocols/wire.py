@@ -1,31 +1,44 @@
-"""The wire contract's own endpoints, SageMaker's container contract, and whether the server lives."""
+"""The wire contract's own endpoints, and whether the server lives."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
 
 from clouddeploy.runtime.decode import JSON, Request
 from clouddeploy.runtime.encode import Result, accepted
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.engine.batching import Outcome
-from clouddeploy.server.engine.fast import Rows
-from clouddeploy.server.message import Response, refusal
+from clouddeploy.server.engine.jobs import Rows
+from clouddeploy.server.message import Headers, Response, refusal
+from clouddeploy.server.protocols.streaming import KINDS, Streams
 
 if TYPE_CHECKING:
+    from clouddeploy.runtime.signature import Tensor
     from clouddeploy.server.app import App
     from clouddeploy.server.exchange import Exchange
-    from clouddeploy.server.models import Loaded
+    from clouddeploy.server.models import Loaded, Models
 
 JSON_FIRST = frozenset((JSON, "*/*", ""))
 """Values of Accept for which JSON is the answer."""
 OK = Response(200, b'{"status":"ok"}')
+MODEL = "/models/{model}"
 
 
-def install(app: App) -> None:
+def install(app: App, streams: Streams | None = None) -> None:
     """Add the paths that predict, and those that tell whether the server lives and is ready."""
+    models = app.models
+    running = streams or Streams(app.settings.streams)
 
-    def predict(exchange: Exchange) -> None:
-        answer(app.models.get(exchange=exchange), exchange)
+    def predict(exchange: Exchange) -> Awaitable[None] | None:
+        return answer(models.get(exchange=exchange), exchange, running)
+
+    def predict_batch(exchange: Exchange) -> Awaitable[None] | None:
+        return answer(models.get(exchange=exchange), exchange, running, batch_only=True)
+
+    def predict_named(exchange: Exchange) -> Awaitable[None] | None:
+        return answer(find(models, exchange), exchange, running)
 
     def ready(exchange: Exchange) -> None:
         if not app.ready:
@@ -36,25 +49,92 @@ def install(app: App) -> None:
     def live(exchange: Exchange) -> None:
         exchange.reply(OK)
 
-    for path in ("/predict", "/batch_predict", "/invocations"):
-        app.routes.add("POST", path, predict)
+    def listed(exchange: Exchange) -> None:
+        tell(exchange, {"models": [described(one) for one in models.all()]})
+
+    def one(exchange: Exchange) -> None:
+        tell(exchange, described(find(models, exchange)))
+
+    app.routes.add("POST", "/predict", predict)
+    app.routes.add("POST", "/batch_predict", predict_batch)
+    for path in (MODEL, f"{MODEL}/versions/{{version}}", f"{MODEL}/labels/{{label}}"):
+        app.routes.add("POST", f"{path}/predict", predict_named)
+        app.routes.add("GET", path, one)
+    app.routes.add("GET", "/models", listed)
     for path in ("/ping", "/ready"):
         app.routes.add("GET", path, ready)
     for path in ("/health", "/live"):
         app.routes.add("GET", path, live)
 
 
-def answer(loaded: Loaded, exchange: Exchange) -> None:
-    """Decode, predict in a batch, encode, reply.
+def find(models: Models, exchange: Exchange) -> Loaded:
+    """The model that the path names."""
+    named = exchange.attributes
+    return models.get(named["model"], named.get("version"), named.get("label"), exchange)
+
+
+def tell(exchange: Exchange, value: Any, status: int = 200, headers: Headers = ()) -> None:
+    """Reply with `value` as JSON."""
+    exchange.reply(Response(status, json.dumps(value, separators=(",", ":")).encode(), JSON, headers))
+
+
+def described(loaded: Loaded) -> dict[str, Any]:
+    """What is served: ``modelName`` and ``modelUrl`` are what SageMaker's multi-model contract asks for."""
+
+    def row(tensor: Tensor) -> dict[str, Any]:
+        return {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape)}
+
+    signature = loaded.service.signature
+    return {
+        "name": loaded.name,
+        "version": loaded.version,
+        "release": loaded.release,
+        "inputs": [row(tensor) for tensor in signature.inputs],
+        "outputs": [row(tensor) for tensor in signature.outputs],
+        "modelName": loaded.name,
+        "modelUrl": f"/models/{loaded.name}",
+    }
+
+
+def answer(
+    loaded: Loaded,
+    exchange: Exchange,
+    streams: Streams,
+    headers: Headers | None = None,
+    *,
+    batch_only: bool = False,
+) -> Awaitable[None] | None:
+    """Decode, predict in a batch, encode, reply; a model that gives its predictions bit by bit streams them.
+
+    Args:
+        loaded: the version that answers.
+        exchange: to reply to.
+        streams: those that run.
+        headers: of the response; those of `loaded` by default.
+        batch_only: refuse a request for one example.
+
+    Returns:
+        What is to be awaited for a stream.
 
     Raises:
         WireError: the request isn't what the contract allows, or too many wait.
     """
     request = exchange.request
-    headers = request.head.headers
-    accept = headers.get("accept", "*/*")
-    kind = headers.get("content-type", JSON)
-    named = loaded.headers
+    sent = request.head.headers
+    accept = sent.get("accept", "*/*")
+    kind = sent.get("content-type", JSON)
+    named = loaded.headers if headers is None else headers
+    if loaded.service.streams or accept in KINDS:
+        asked = loaded.service.decode(request.body, kind)
+        _check_batch(asked, batch_only)
+        return streams.answer(loaded, asked, exchange, named)
+
+    engine = loaded.engine
+    wanted = engine.codec.read(request.body, kind)
+    if accept not in JSON_FIRST:
+        accepted(accept)
+    if batch_only:
+        _check_batch(wanted, batch_only)
 
     def done(outcome: Outcome) -> None:
         if type(outcome) is bytes:
@@ -62,18 +142,20 @@ def answer(loaded: Loaded, exchange: Exchange) -> None:
             return
         try:
             if isinstance(outcome, Result):
-                exchange.reply(Response(200, *loaded.service.encode(outcome, accept), named))
+                exchange.reply(Response(200, *engine.codec.write(outcome, accept), named))
                 return
         except WireError as error:
             outcome = error
         assert isinstance(outcome, WireError)
         exchange.reply(refusal(outcome, named))
 
-    asked: Request | Rows | None = None
-    if loaded.engine.fast is not None and kind == JSON and accept in JSON_FIRST:
-        asked = loaded.engine.fast.read(request.body)
-    if asked is None:
-        accepted(accept)
-        asked = loaded.service.decode(request.body, kind)
-    exchange.batch = asked.size
-    loaded.engine.submit(asked, None, done, exchange.id, request.body)
+    exchange.batch = wanted.size
+    engine.ask(wanted, exchange, done, request.body)
+    return None
+
+
+def _check_batch(asked: Request | Rows, batch_only: bool) -> None:
+    if batch_only and asked.single:
+        raise WireError(
+            "bad_input", "the body has input; a batch has inputs", 'send {"inputs": [...]}, or use /predict'
+        )

@@ -1,0 +1,152 @@
+"""One request on its way through the engine, and what may come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from clouddeploy.runtime.decode import Request
+from clouddeploy.runtime.encode import Result
+from clouddeploy.runtime.errors import WireError
+
+SLOWEST_RETRY_S = 600
+
+
+class Rows:
+    """A request's examples as lists of numbers, read fast and not yet made an array.
+
+    Args:
+        values: one nested list, or one number, for each example.
+        single: one example was asked for rather than a batch.
+    """
+
+    __slots__ = ("single", "size", "values")
+
+    def __init__(self, values: list[Any], single: bool) -> None:
+        self.values, self.single, self.size = values, single, len(values)
+
+
+class Call:
+    """Code that must not run beside the model, such as one step of a generator of the handler's.
+
+    Args:
+        act: called without arguments where the model runs.
+    """
+
+    __slots__ = ("act",)
+    size, single = 1, False
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self.act = act
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a `Call` returned.
+
+    Args:
+        value: of any kind.
+    """
+
+    value: Any
+
+
+Outcome = bytes | Result | WireError | Returned
+"""The JSON body for rows; predictions that are to be written; a refusal; or what a call returned."""
+Done = Callable[[Outcome], None]
+
+
+class Caller(Protocol):
+    """Who asked: an `Exchange`, or what looks like one.
+
+    Attributes:
+        gone: nobody waits for the answer any more.
+        started: when it was asked, in `time.perf_counter`'s time.
+    """
+
+    gone: bool
+    started: float
+
+    @property
+    def id(self) -> str:
+        """The request's id, for the log."""
+
+
+class Overloaded(WireError):
+    """Too much waits already.
+
+    Args:
+        retry_after_s: seconds until what waits now has been answered, as measured.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        self.retry_after_s = max(1, min(SLOWEST_RETRY_S, int(retry_after_s) + 1))
+        super().__init__("overloaded", message, f"try again in {self.retry_after_s} s")
+
+
+def out_of_time() -> WireError:
+    """The answer to a request whose deadline passed before it was predicted."""
+    return WireError(
+        "out_of_time", "the request's time was over before it was answered", "send fewer, or allow more time"
+    )
+
+
+class Job:
+    """One request that waits for its predictions.
+
+    Args:
+        request: what was asked.
+        deadline: by when, in the engine's time; None waits for as long as it takes.
+        done: told what came of it.
+        request_id: for the log.
+        body: the bytes of rows, to be read thoroughly when they don't fit.
+        caller: who waits.
+        key: only jobs with the same one fit into one batch.
+
+    Attributes:
+        over: `done` was told.
+    """
+
+    __slots__ = ("body", "caller", "deadline", "done", "key", "over", "request", "request_id", "size")
+
+    def __init__(
+        self,
+        request: Request | Rows | Call,
+        deadline: float | None,
+        done: Done,
+        request_id: str,
+        body: bytes,
+        caller: Caller | None,
+        key: Any,
+    ) -> None:
+        self.request = request
+        self.deadline = deadline
+        self.done = done
+        self.request_id = request_id
+        self.body = body
+        self.caller = caller
+        self.key = key
+        self.size = request.size
+        self.over = False
+
+
+def key_of(request: Request | Rows | Call, typed: bool) -> Any:
+    """What tells whether two requests can be one batch: the shapes of their examples.
+
+    Args:
+        request: what was asked.
+        typed: the signature tells the dtypes, so they are the same for all.
+    """
+    if isinstance(request, Rows):
+        value, shape = request.values[0], []
+        while isinstance(value, list):
+            shape.append(len(value))
+            value = value[0] if value else None
+        return tuple(shape)
+    if isinstance(request, Call):
+        return request
+    inputs = request.inputs
+    if isinstance(inputs, dict):
+        return tuple((name, inputs[name].shape[1:], inputs[name].dtype.str) for name in sorted(inputs))
+    return inputs.shape[1:] if typed else (inputs.shape[1:], inputs.dtype.str)

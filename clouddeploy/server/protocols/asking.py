@@ -1,0 +1,90 @@
+"""What every protocol does between its decoder and its encoder: ask the engine, reply in its own frame."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from clouddeploy.runtime.decode import Request
+from clouddeploy.runtime.encode import Result
+from clouddeploy.runtime.errors import WireError
+from clouddeploy.server.message import JSON, Headers, Response, refusal
+
+if TYPE_CHECKING:
+    from clouddeploy.server.engine.jobs import Outcome, Rows
+    from clouddeploy.server.exchange import Exchange
+    from clouddeploy.server.models import Loaded
+    from clouddeploy.server.routing import Endpoint
+
+Write = Callable[[Result], Response]
+Frame = Callable[[WireError, Headers], Response]
+CODE = "x-clouddeploy-error"
+"""Header with the wire contract's error code, where a protocol's own error has no place for it."""
+
+
+def text_error(error: WireError, headers: Headers = ()) -> Response:
+    """``{"error": "what is wrong; what to do"}``, as TensorFlow Serving and the V2 protocol have it."""
+    told = refusal(error, ((CODE, error.code), *headers))
+    body = json.dumps({"error": f"{error.message}; {error.fix}"}, separators=(",", ":")).encode()
+    return Response(told.status, body, JSON, told.headers)
+
+
+def framed(endpoint: Endpoint, frame: Frame = text_error) -> Endpoint:
+    """`endpoint` with its refusals in a protocol's own frame."""
+
+    async def follow(waiting: Awaitable[None], exchange: Exchange) -> None:
+        try:
+            await waiting
+        except WireError as error:
+            exchange.reply(frame(error, ()))
+
+    def act(exchange: Exchange) -> Awaitable[None] | None:
+        try:
+            waiting = endpoint(exchange)
+        except WireError as error:
+            exchange.reply(frame(error, ()))
+            return None
+        return follow(waiting, exchange) if inspect.isawaitable(waiting) else None
+
+    return act
+
+
+def ask(
+    loaded: Loaded,
+    request: Request | Rows,
+    exchange: Exchange,
+    write: Write,
+    frame: Frame = text_error,
+    body: bytes = b"",
+) -> None:
+    """Predict in a batch with others, then reply.
+
+    Args:
+        loaded: the version that answers.
+        request: what was asked.
+        exchange: to reply to.
+        write: the response for predictions; a WireError that it raises is the answer.
+        frame: the response for an error.
+        body: the bytes of a request that was read fast, as the wire contract has them.
+
+    Raises:
+        WireError: too many wait.
+    """
+
+    def done(outcome: Outcome) -> None:
+        if type(outcome) is bytes:
+            exchange.reply(Response(200, outcome, JSON, loaded.headers))
+            return
+        try:
+            if isinstance(outcome, Result):
+                exchange.reply(write(outcome))
+                return
+        except WireError as error:
+            outcome = error
+        assert isinstance(outcome, WireError)
+        exchange.reply(frame(outcome, loaded.headers))
+
+    exchange.batch = request.size
+    loaded.engine.ask(request, exchange, done, body)
