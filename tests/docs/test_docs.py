@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SIZES = r"^\| `([\w/]+)` \| ([\d.]+) MB \| ([\d.]+) MB \| ([\d.]+) MB \| ([\d.]+) MB \|$"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -62,3 +63,10 @@ def test_the_table_of_autoscaling_is_what_the_providers_say() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_size_of_every_example_is_told_and_fits() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("<!-- sizes -->")[2].partition("<!-- end")[0]
+    told = {row[0]: [float(cell) for cell in row[1:]] for row in re.findall(SIZES, table, re.M)}
+    assert set(told) == {f"examples/{path.parent.name}" for path in (ROOT / "examples").glob("*/*.toml")}
+    assert all(max(arm64, x86_64) < 60 for arm64, x86_64, *_ in told.values())
