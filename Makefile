@@ -11,7 +11,7 @@ help:
 	@echo "make demo    deploy a real model to the embedded cloud, get predictions, tear down"
 	@echo "             (TARGET=lambda, cloud-functions or cloud-run: there instead of on SageMaker)"
 	@echo "make test    lint, types, layers and all tests"
-	@echo "make faults  every sweep of injected faults, also those that take many minutes"
+	@echo "make faults  every sweep of injected faults and every demo, also what takes many minutes"
 	@echo "make setup   only create $(VENV) from requirements.lock"
 	@echo "make bench   measure against the tools one would otherwise pick"
 	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
@@ -52,7 +52,7 @@ test: check
 	$(BIN)/python -m pytest
 
 faults: setup
-	CLOUDDEPLOY_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults
+	CLOUDDEPLOY_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/unit/aws_lambda_images tests/docs/test_demo.py
 
 bench: setup
 	$(BIN)/python -m benchmarks

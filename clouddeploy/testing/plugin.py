@@ -33,7 +33,7 @@ class Cloud:
     """
 
     url: str
-    google_url: str
+    google_url: str = ""
     region: str = "eu-west-1"
     access_key_id: str = "test"
     secret_access_key: str = "test"

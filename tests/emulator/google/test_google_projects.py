@@ -226,6 +226,7 @@ def test_reset_forgets_everything_of_google_too() -> None:
         ("severity=INFO OR jsonPayload.n>3", True),
         ("NOT jsonPayload.n>3", False),
         ('labels."a.b"="c" textPayload:*', False),
+        ('labels."a.b"="c" severity=ERROR', True),
         ('jsonPayload.message=~"^he.*o$"', True),
         ('(jsonPayload.n=5 AND severity!="INFO") -missing', True),
         ('timestamp>="2026-01-01T00:00:00Z" timestamp<2027-01-01T00:00:00Z', True),

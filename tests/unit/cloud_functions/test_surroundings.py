@@ -198,7 +198,7 @@ def test_what_functions_cannot_do_is_said_before_anything_is_made(model: Model) 
         "autoscaling.max": "approximated",
         "access.subnets": "impossible",
         "compression": "impossible",
-        "alarms.errors_5xx": "impossible",
+        "alarms.errors_5xx": "approximated",
     }
 
 
