@@ -115,14 +115,14 @@ AlarmMetric = Literal["errors_5xx", "errors_4xx", "latency_ms"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alarm:
-    """An alarm on the endpoint; while an update runs, one that goes off rolls the update back.
+    """An alarm on the endpoint; on SageMaker one that goes off during an update rolls it back.
 
     Args:
         metric: what is watched: responses with a 5xx or 4xx status per minute, or the model's
             average latency in milliseconds.
         above: the alarm goes off when the metric is above this, 0 or more.
         minutes: for so many minutes in a row, 1 to 60.
-        notify: topics told of it (on AWS: SNS ARNs).
+        notify: who is told of it: on AWS ARNs of SNS topics, on Google Cloud names of notification channels.
     """
 
     metric: AlarmMetric

@@ -250,6 +250,7 @@ def cloud_functions() -> Iterator[GoogleRig]:
     wish = {
         "compute": Compute(memory_mb=1024),
         "autoscaling": Autoscaling(min=0, max=3, concurrency=4),
+        "alarms": (Alarm(metric="errors_5xx", above=1),),
     }
     from clouddeploy.packaging.cloud_functions import function_source
 

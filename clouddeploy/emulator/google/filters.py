@@ -17,7 +17,8 @@ Test = Callable[[Mapping[str, Any]], bool]
 SEVERITIES = ("DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY")
 WORD = re.compile(
     r"\s*(?:--[^\n]*\n\s*)*("
-    r'"(?:[^"\\]|\\.)*"|!=|>=|<=|=~|!~|[=<>:()]|[^\s=<>!:()"~]+(?:\."(?:[^"\\]|\\.)*")*|[!~])'
+    r'"(?:[^"\\]|\\.)*"|!=|>=|<=|=~|!~|[=<>:()]|'
+    r'[^\s=<>!:()"~]*[^\s=<>!:()"~.](?:\."(?:[^"\\]|\\.)*")+|[^\s=<>!:()"~]+|[!~])'
 )
 OPERATORS = ("=", "!=", ">", ">=", "<", "<=", ":", "=~", "!~")
 TIMES = ("timestamp", "receiveTimestamp")

@@ -13,7 +13,7 @@ from clouddeploy.providers.cloud_functions.configuration import environment
 from clouddeploy.providers.cloud_functions.mapping import AUTOSCALING, MOST_CONCURRENCY
 from clouddeploy.providers.cloud_functions.options import Options
 from clouddeploy.providers.gcp.labels import check_labels
-from clouddeploy.providers.gcp.run import checks
+from clouddeploy.providers.gcp.run import alarming, checks
 from clouddeploy.providers.gcp.run.mapping import MENDS
 from clouddeploy.spec import Autoscaling, Compute, Deployment
 
@@ -49,6 +49,7 @@ def check(deployment: Deployment, options: Options, *, today: date | None = None
         "Configure environment variables",
     )
     _refuse_access(deployment, options)
+    alarming.refuse_alarms(deployment.alarms)
     refuse_scaling(deployment.autoscaling)
     sizes.cpu_of(deployment.compute, options.cpu, sizes.concurrency_of(deployment.autoscaling))
     checks.refuse_heavy(deployment, sizes.memory_of(deployment.compute), sizes.MEMORY_RANGE_MB[1])
@@ -142,10 +143,4 @@ def _others(deployment: Deployment) -> Iterator[Finding]:
             "Cloud Functions takes a zip",
             "set compression to 'auto'; a zip is sent",
         )
-    for alarm in deployment.alarms:
-        yield Finding(
-            f"alarms.{alarm.metric}",
-            "impossible",
-            "no alert policies are made on Google Cloud",
-            "make one in Cloud Monitoring on run.googleapis.com/request_count or request_latencies",
-        )
+    yield from alarming.findings(deployment.alarms)

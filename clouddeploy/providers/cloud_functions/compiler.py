@@ -12,18 +12,22 @@ from clouddeploy.providers.cloud_functions.artifacts import BuildArtifacts
 from clouddeploy.providers.cloud_functions.function import Function
 from clouddeploy.providers.cloud_functions.options import Options
 from clouddeploy.providers.cloud_functions.revisions import ReleaseRevision
-from clouddeploy.providers.cloud_functions.site import Site
+from clouddeploy.providers.cloud_functions.site import Site, is_ours
 from clouddeploy.providers.cloud_functions.source import Package, Source
 from clouddeploy.providers.cloud_functions.weights import Weights, WeightsAccess
+from clouddeploy.providers.gcp.alarms import AlertPolicy, Policies
 from clouddeploy.providers.gcp.bucket import Bucket
 from clouddeploy.providers.gcp.iam import Access
 from clouddeploy.providers.gcp.labels import RELEASE_VARIABLE, make_labels
 from clouddeploy.providers.gcp.options import Form
+from clouddeploy.providers.gcp.run import alarming
 from clouddeploy.providers.gcp.run.invoker import PublicAccess
 from clouddeploy.providers.gcp.run.traffic import Traffic
 from clouddeploy.providers.gcp.secrets import accessor
 from clouddeploy.providers.gcp.service_account import ServiceAccount
 from clouddeploy.spec import Deployment, digest_of
+
+TARGET = "cloud-functions"
 
 
 class Packager(Protocol):
@@ -43,6 +47,8 @@ class Compiled:
     account: ServiceAccount | None
     secrets: tuple[Access, ...]
     function: Function
+    policies: Policies
+    alarms: tuple[AlertPolicy, ...]
     release: str
     resources: tuple[Resource, ...]
     warnings: tuple[str, ...]
@@ -78,7 +84,10 @@ def compile_deployment(site: Site, deployment: Deployment, options: Options, pac
         *secrets,
         revision,
     )
+    wish["labels"].update(alarming.label(deployment, (site.seen or {}).get("labels")))
     function = Function(site, wish, tuple(r.key for r in below))
+    policies = policies_of(site)
+    alarms = alarming.alert_policies(policies, deployment, (function.key,))
     traffic = Traffic(site.run, {release: 100}, (function.key,))
     public = (PublicAccess(site.run, (function.key,)),) if deployment.access.public else ()
     return Compiled(
@@ -86,8 +95,10 @@ def compile_deployment(site: Site, deployment: Deployment, options: Options, pac
         account,
         secrets,
         function,
+        policies,
+        alarms,
         release,
-        (bucket, *below, function, traffic, *public),
+        (bucket, *below, function, *alarms, traffic, *public),
         package.warnings,
     )
 
@@ -115,6 +126,17 @@ def _weights(
     if account is None:
         return (weights,)
     return weights, WeightsAccess(site, account.email, (account.key,))
+
+
+def policies_of(site: Site) -> Policies:
+    """The deployment's alert policies, which the function's labels tell of, and without one its source."""
+
+    def exist() -> bool:
+        if site.seen is not None and is_ours(site.seen, site.name):
+            return alarming.has_alarms(site.seen.get("labels"))
+        return not site.survey.fresh
+
+    return Policies(site.gcp, site.name, TARGET, exist)
 
 
 def own_account(site: Site, needs: tuple[str, ...]) -> ServiceAccount:

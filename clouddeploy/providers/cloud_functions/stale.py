@@ -9,7 +9,7 @@ from typing import Any
 from clouddeploy.engine.resource import Resource
 from clouddeploy.providers.cloud_functions import configuration, names
 from clouddeploy.providers.cloud_functions.artifacts import BuildArtifacts
-from clouddeploy.providers.cloud_functions.compiler import Compiled, own_account, secret_access
+from clouddeploy.providers.cloud_functions.compiler import Compiled, own_account, policies_of, secret_access
 from clouddeploy.providers.cloud_functions.following import NEWEST
 from clouddeploy.providers.cloud_functions.function import Function
 from clouddeploy.providers.cloud_functions.images import UnusedImages
@@ -17,6 +17,7 @@ from clouddeploy.providers.cloud_functions.revisions import ReleaseRevision, Sup
 from clouddeploy.providers.cloud_functions.site import Site, is_ours
 from clouddeploy.providers.cloud_functions.source import Source
 from clouddeploy.providers.cloud_functions.weights import Weights, WeightsAccess
+from clouddeploy.providers.gcp.run import alarming
 from clouddeploy.providers.gcp.run.invoker import PublicAccess
 from clouddeploy.providers.gcp.run.revision import environment_of, short
 from clouddeploy.providers.gcp.run.revisions import kept
@@ -26,8 +27,9 @@ from clouddeploy.providers.gcp.service_account import ServiceAccount
 def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource]:
     """What remains of other releases than `compiled` and the `keep` ones before it, and of killed deploys."""
     sources = _sources(site, {compiled.source.prefix})
+    alarms = alarming.stale(compiled.policies, {a.metric for a in compiled.alarms})
     if site.seen is None:
-        return [] if site.survey.fresh else sources
+        return [] if site.survey.fresh else [*sources, *alarms]
     site.refuse_foreign(site.seen)
     account = _account(site, sources) if compiled.account is None else []
     gone = _revisions(site, compiled, keep)
@@ -38,6 +40,7 @@ def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource
         *gone,
         *_weights(site, compiled, {r.release for r in gone if isinstance(r, ReleaseRevision)}),
         *_public(site, compiled),
+        *alarms,
     ]
 
 
@@ -120,15 +123,18 @@ def everything(site: Site) -> Sequence[Resource]:
     access = WeightsAccess(site, own_account(site, ()).email, tuple(a.key for a in account))
     if weights and access.read() is not None:
         base.append(replace(access, needs=(*access.needs, *(w.key for w in weights))))
+    below = tuple(r.key for r in base)
     if not ours:
-        return base
-    function = Function(site, {}, tuple(r.key for r in base))
+        # Of alarms, too, the source tells where there is no function.
+        return [*base, *alarming.stale(policies_of(site), (), below)]
+    function = Function(site, {}, below)
+    alarms = alarming.stale(policies_of(site), (), (function.key,))
     told = configuration.told(site.seen or {}, site.name)
     email = own_account(site, ()).email
     # Of these bindings nothing but the function tells, so they go before it.
     mine = told["service_account"] == email
     secrets = secret_access(site, told["secrets"], email, (function.key,)) if mine else ()
-    return [*base, function, *secrets]
+    return [*base, function, *secrets, *alarms]
 
 
 def _artifacts(site: Site, sources: Sequence[Resource]) -> BuildArtifacts:

@@ -14,7 +14,7 @@ from clouddeploy.providers.cloud_run.gpus import gpu_of
 from clouddeploy.providers.cloud_run.mapping import AUTOSCALING
 from clouddeploy.providers.cloud_run.options import Options
 from clouddeploy.providers.gcp.labels import RELEASE_VARIABLE, check_labels
-from clouddeploy.providers.gcp.run import checks
+from clouddeploy.providers.gcp.run import alarming, checks
 from clouddeploy.providers.gcp.run.mapping import MENDS
 from clouddeploy.spec import Autoscaling, Compute, Deployment
 
@@ -52,6 +52,7 @@ def check(deployment: Deployment, options: Options, region: str, *, host: str = 
         "Configure environment variables for services",
     )
     checks.refuse_access(deployment.access, "a service")
+    alarming.refuse_alarms(deployment.alarms)
     _refuse_image(options, host)
     if options.image is None:
         most_mb = gpu_of(options.gpu).memory_mb if options.gpu else 0
@@ -150,13 +151,7 @@ def _access(deployment: Deployment, options: Options) -> Iterator[Finding]:
 def _others(deployment: Deployment, options: Options) -> Iterator[Finding]:
     if deployment.compression == "none":
         yield Finding("compression", "impossible", "Cloud Run takes an image", "set compression to 'auto'")
-    for alarm in deployment.alarms:
-        yield Finding(
-            f"alarms.{alarm.metric}",
-            "impossible",
-            "no alert policies are made on Google Cloud",
-            "make one in Cloud Monitoring on run.googleapis.com/request_count or request_latencies",
-        )
+    yield from alarming.findings(deployment.alarms)
     if options.image is not None:
         yield Finding(
             "model",

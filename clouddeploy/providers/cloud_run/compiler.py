@@ -17,9 +17,11 @@ from clouddeploy.providers.cloud_run.image import Image
 from clouddeploy.providers.cloud_run.options import Options
 from clouddeploy.providers.cloud_run.repository import Repository
 from clouddeploy.providers.cloud_run.service import Service
-from clouddeploy.providers.cloud_run.site import Site, open_registry, registry_host
+from clouddeploy.providers.cloud_run.site import Site, is_ours, open_registry, registry_host
+from clouddeploy.providers.gcp.alarms import AlertPolicy, Policies
 from clouddeploy.providers.gcp.client import Gcp
 from clouddeploy.providers.gcp.iam import Access
+from clouddeploy.providers.gcp.run import alarming
 from clouddeploy.providers.gcp.run.invoker import PublicAccess
 from clouddeploy.providers.gcp.run.revisions import RunRevision
 from clouddeploy.providers.gcp.run.traffic import Traffic
@@ -62,6 +64,8 @@ class Compiled:
     secrets: tuple[Access, ...]
     revision: RunRevision
     service: Service
+    policies: Policies
+    alarms: tuple[AlertPolicy, ...]
     public: PublicAccess | None
     traffic: Traffic
     warnings: tuple[str, ...]
@@ -76,6 +80,7 @@ class Compiled:
             *self.secrets,
             self.revision,
             self.service,
+            *self.alarms,
             self.public,
             self.traffic,
         )
@@ -95,14 +100,29 @@ def compile_deployment(site: Site, deployment: Deployment, options: Options, pac
     read = {s.partition(":")[0] for s in options.secrets.values()} if account else set()
     secrets = tuple(bindings(site, read, account))
     digest = artifact.digest if artifact else ""
-    wish = configuration.wished(deployment, options, email, digest, site.gcp.project)
+    labels = (site.run.service() or {}).get("labels")
+    wish = configuration.wished(deployment, options, email, digest, site.gcp.project, labels)
     base = tuple(r.key for r in (image, account, *secrets) if r is not None)
     # Before the service in order, so that undo takes the revision away after the template is back.
     revision = RunRevision(site.run, str(wish["release"]), base)
     service = Service(site, wish, (*base, revision.key))
+    policies = policies_of(site)
+    alarms = alarming.alert_policies(policies, deployment, (service.key,))
     public = PublicAccess(site.run, (service.key,)) if deployment.access.public else None
     traffic = Traffic(site.run, {str(wish["release"]): 100}, (service.key,), pin=True)
-    return Compiled(repository, image, account, secrets, revision, service, public, traffic, warnings)
+    return Compiled(
+        repository,
+        image,
+        account,
+        secrets,
+        revision,
+        service,
+        policies,
+        alarms,
+        public,
+        traffic,
+        warnings,
+    )
 
 
 def _packed(model: Model, options: Options, packager: Packager) -> Files:
@@ -126,6 +146,18 @@ def base_of(gcp: Gcp, options: Options, architecture: str) -> Base:
     # Where something answers instead of Google, that holds the public images too.
     host = registry_host(gcp) if gcp.endpoint_url else Reference.parse(reference).host
     return locked_base(reference, architecture=architecture, registry=open_registry(gcp, host))
+
+
+def policies_of(site: Site) -> Policies:
+    """The deployment's alert policies, which the service's labels tell of, and without one the lock."""
+
+    def exist() -> bool:
+        found = site.run.service()
+        if found is not None and is_ours(found, site.name):
+            return alarming.has_alarms(found.get("labels"))
+        return not site.empty
+
+    return Policies(site.gcp, site.name, names.TARGET, exist)
 
 
 def account_of(site: Site, needs: tuple[str, ...] = ()) -> ServiceAccount:

@@ -12,6 +12,7 @@ from clouddeploy.providers.cloud_run import names, sizes
 from clouddeploy.providers.cloud_run.options import INGRESS, Options
 from clouddeploy.providers.gcp.labels import DIGEST, RELEASE_VARIABLE, make_labels, with_project
 from clouddeploy.providers.gcp.quantities import mebibytes, told_cpu, written_cpu
+from clouddeploy.providers.gcp.run import alarming
 from clouddeploy.providers.gcp.run.revision import environment_of, release_of
 from clouddeploy.providers.gcp.run.site import is_reconciling
 from clouddeploy.providers.gcp.secrets import LATEST
@@ -41,7 +42,12 @@ GOOGLES = ("goog-", "run.googleapis.com/", "cloud.googleapis.com/")
 
 
 def wished(
-    deployment: Deployment, options: Options, account: str, digest: str, project: str
+    deployment: Deployment,
+    options: Options,
+    account: str,
+    digest: str,
+    project: str,
+    before: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The state that `deployment` asks for.
 
@@ -49,6 +55,7 @@ def wished(
         account: e-mail of the service account.
         digest: of the image that is made; empty for one of the user's own.
         project: where it is to run.
+        before: the service's labels as they are; None where there is none yet.
     """
     access, compute, scaling = deployment.access, deployment.compute, deployment.autoscaling
     concurrency = sizes.concurrency_of(scaling, options.cpu)
@@ -76,6 +83,7 @@ def wished(
         "labels": {
             **make_labels(deployment.tags, deployment.name, release=release, digest=names.tag(digest)),
             names.TARGET_LABEL: names.TARGET,
+            **alarming.label(deployment, before),
         },
         "ingress": INGRESS[options.ingress],
         "min": scaling.min,

@@ -9,12 +9,13 @@ from typing import ClassVar
 from clouddeploy.engine.resource import Resource, State
 from clouddeploy.errors import NameConflict
 from clouddeploy.providers.cloud_run import configuration
-from clouddeploy.providers.cloud_run.compiler import Compiled, account_of, bindings
+from clouddeploy.providers.cloud_run.compiler import Compiled, account_of, bindings, policies_of
 from clouddeploy.providers.cloud_run.image import Image, remove_package, versions
 from clouddeploy.providers.cloud_run.repository import Repository, find_repository, is_ours, others
 from clouddeploy.providers.cloud_run.service import Service
 from clouddeploy.providers.cloud_run.site import Site
 from clouddeploy.providers.cloud_run.site import is_ours as is_own_service
+from clouddeploy.providers.gcp.run import alarming
 from clouddeploy.providers.gcp.run.invoker import PublicAccess
 from clouddeploy.providers.gcp.run.revision import Revision, short
 from clouddeploy.providers.gcp.run.revisions import RunRevision, kept
@@ -89,7 +90,8 @@ def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource
     public = PublicAccess(site.run)
     if compiled.public is None and public.read() is not None:
         found.append(public)
-    return [*found, *_unused_secrets(site, compiled, gone, stay)]
+    alarms = alarming.stale(compiled.policies, {a.metric for a in compiled.alarms})
+    return [*found, *_unused_secrets(site, compiled, gone, stay), *alarms]
 
 
 def _tagged(site: Site) -> set[str]:
@@ -134,7 +136,8 @@ def everything(site: Site) -> Sequence[Resource]:
     secrets = _secrets(site) if ours else []
     base: list[Resource] = [*repository, *there, *account, *secrets]
     service = [Service(site, {}, tuple(r.key for r in base))] if ours else []
-    return [*base, *service]
+    below = tuple(r.key for r in (*base, *service))
+    return [*base, *service, *alarming.stale(policies_of(site), (), below)]
 
 
 def _repository(site: Site) -> list[Repository]:

@@ -71,7 +71,13 @@ METHODS: Final[Mapping[str, Mapping[str, Method]]] = {
         "ListEntries": Method("POST", "/v2/entries:list", "*"),
         "DeleteLog": Method("DELETE", "/v2/{+logName}"),
     },
-    "monitoring": {"ListTimeSeries": Method("GET", "/v3/{+name}/timeSeries")},
+    "monitoring": {
+        "ListTimeSeries": Method("GET", "/v3/{+name}/timeSeries"),
+        "ListAlertPolicies": Method("GET", "/v3/{+name}/alertPolicies"),
+        "CreateAlertPolicy": Method("POST", "/v3/{+name}/alertPolicies", "body"),
+        "UpdateAlertPolicy": Method("PATCH", "/v3/{+name}", "body"),
+        "DeleteAlertPolicy": Method("DELETE", "/v3/{+name}"),
+    },
     "iam": {
         "CreateServiceAccount": Method("POST", "/v1/{+name}/serviceAccounts", "*"),
         "GetServiceAccount": Method("GET", "/v1/{+name}"),
