@@ -23,16 +23,12 @@ def _all_acts(*ways: tuple[Fault, bool]) -> dict[str, Ways]:
 
 
 ALWAYS: Mapping[str, Mapping[str, Ways]] = {
-    "sagemaker": {**_all_acts(LOST, KILLED), "a_split": frozenset({LOST, REFUSED})},
-    "lambda": {
-        "an_update": frozenset({LOST, KILLED}),
-        "a_delete": frozenset({LOST}),
-        "a_split": frozenset({LOST, REFUSED}),
-    },
+    "sagemaker": {**_all_acts(LOST), "an_update": frozenset({LOST, KILLED})},
+    "lambda": {"an_update": frozenset({LOST}), "a_split": frozenset({LOST, REFUSED})},
     "lambda_images": {},
     "local": {"an_update": frozenset({LOST, KILLED}), "a_split": frozenset({LOST})},
-    "cloud_functions": {**_all_acts(LOST, REFUSED), "an_update": frozenset({LOST, REFUSED, KILLED})},
-    "cloud_run": {"an_update": frozenset({LOST}), "a_split": frozenset({LOST, REFUSED})},
+    "cloud_functions": {**_all_acts(LOST), "an_update": frozenset({LOST, REFUSED, KILLED})},
+    "cloud_run": {"an_update": frozenset({LOST}), "a_split": frozenset({LOST})},
 }
 """By target and act; a target that isn't named here runs every sweep."""
 
