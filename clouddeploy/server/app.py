@@ -98,8 +98,8 @@ class App:
                 if response is not None:
                     exchange.reply(response)
                     return
-            request = exchange.request
-            route = self.routes.find(request.method, request.path)
+            head = exchange.request.head
+            route = head.route or head.routed(self.routes.find(head.method, head.path))
             if route.values:
                 exchange.attributes.update(route.values)
             waiting = route.endpoint(exchange)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from clouddeploy.server.app import App
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-CLOSE, KEEP = b"connection: close\r\n", b"connection: keep-alive\r\n"
+CLOSE = b"connection: close\r\n"
+CLOSING = b"\r\nconnection: close\r\n\r\n"
+LENGTH = b"content-length: %d\r\nx-request-id: "
+LENGTHS = tuple([LENGTH % size for size in range(2048)])
+_joined = b"".join
 BODILESS = frozenset((204, 304))
 AHEAD = 1 << 16
 """Bytes that a client may send ahead of the answer before its connection isn't read any more."""
@@ -141,7 +145,10 @@ class Connection(asyncio.Protocol):
             self._hold(data)
             return
         try:
-            self._take(data)
+            if self._body is None:
+                self._take_head(data)
+            else:
+                self._take_body(self._body, data)
         except WireError as error:
             self._refuse(error)
 
@@ -154,11 +161,7 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
 
-    def _take(self, data: bytes) -> None:
-        body = self._body
-        if body is None:
-            self._take_head(data)
-            return
+    def _take_body(self, body: Sized | Chunks, data: bytes) -> None:
         done = body.feed(data)
         if done is None:
             self._count(body.received)
@@ -208,9 +211,9 @@ class Connection(asyncio.Protocol):
         if head.expects and not data:
             self.write(CONTINUE)
         self._head, self.since = head, self._app.now
-        self._body = Chunks(limit) if head.length < 0 else Sized(head.length)
+        self._body = body = Chunks(limit) if head.length < 0 else Sized(head.length)
         if data:
-            self._take(data)
+            self._take_body(body, data)
 
     def _count(self, received: int) -> None:
         """Let the worker know how much of bodies it holds, which all clients together could make too much."""
@@ -253,14 +256,14 @@ class Connection(asyncio.Protocol):
         closing = self._closing or app.draining or self._ended
         headers = app.added(exchange, response.headers) if app.adding else response.headers
         told = app.response_heads.get(response.status, response.content_type, headers)
-        keeping = CLOSE if closing else KEEP if head.version == "1.0" else b""
+        ending = CLOSING if closing else head.ending
         if response.status in BODILESS:
-            transport.write(b"%bx-request-id: %b\r\n%b\r\n" % (told, exchange.id.encode(), keeping))
+            transport.write(_joined((told, b"x-request-id: ", exchange.id.encode(), ending)))
         else:
-            transport.write(
-                b"%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
-                % (told, len(body), exchange.id.encode(), keeping, b"" if head.method == "HEAD" else body)
-            )
+            size = len(body)
+            length = LENGTHS[size] if size < len(LENGTHS) else LENGTH % size
+            sent = b"" if head.method == "HEAD" else body
+            transport.write(_joined((told, length, exchange.id.encode(), ending, sent)))
         self._next(closing=closing and not (self._ended and self._buffer))
 
     def begin_stream(self, exchange: Exchange, status: int, content_type: str, headers: Headers) -> Stream:

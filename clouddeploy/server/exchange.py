@@ -76,8 +76,8 @@ class Exchange:
     def id(self) -> str:
         """The request's id: the caller's own, where it is printable ASCII, or one of ours."""
         if not self._id:
-            given = self.request.head.headers.get("x-request-id", "")
-            self._id = given if ID.fullmatch(given) else f"{_prefix}-{next(_numbers):x}"
+            given = self.request.head.headers.get("x-request-id")
+            self._id = given if given and ID.fullmatch(given) else f"{_prefix}-{next(_numbers):x}"
         return self._id
 
     def reply(self, response: Response) -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from clouddeploy.runtime.errors import WireError
 
+if TYPE_CHECKING:
+    from clouddeploy.server.routing import Route
+
 JSON = "application/json"
+TIMEOUT = "x-timeout-ms"
+"""Header with the milliseconds that a client waits."""
+KEEPING = b"\r\nconnection: keep-alive\r\n\r\n"
 KNOWN = 256
 Headers = tuple[tuple[str, str], ...]
 
@@ -26,6 +33,13 @@ class Head:
         keep: whether the connection stays open afterwards.
         version: ``1.0`` or ``1.1``.
         expects: the client waits for ``100 Continue`` before it sends the body.
+
+    Attributes:
+        accept: the header of that name, or ``*/*``.
+        content_type: the header of that name, or JSON's.
+        timeout: the header ``x-timeout-ms``; None without one.
+        ending: what follows the last value in the head of an answer that leaves the connection open.
+        route: who answers, once it is known.
     """
 
     method: str
@@ -36,6 +50,25 @@ class Head:
     keep: bool
     version: str
     expects: bool
+    accept: str = field(init=False, repr=False, compare=False)
+    content_type: str = field(init=False, repr=False, compare=False)
+    timeout: str | None = field(init=False, repr=False, compare=False)
+    ending: bytes = field(init=False, repr=False, compare=False)
+    route: Route | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look up once what every request of that head is asked for."""
+        get, set_field = self.headers.get, object.__setattr__
+        set_field(self, "accept", get("accept", "*/*"))
+        set_field(self, "content_type", get("content-type", JSON))
+        set_field(self, "timeout", get(TIMEOUT))
+        set_field(self, "ending", KEEPING if self.version == "1.0" else b"\r\n\r\n")
+        set_field(self, "route", None)
+
+    def routed(self, route: Route) -> Route:
+        """Remember who answers requests with this head."""
+        object.__setattr__(self, "route", route)
+        return route
 
 
 @dataclass(slots=True)

@@ -29,13 +29,19 @@ def caller(
     style = manifest.get("call", "positional")
     signature = manifest.get("signature") or {}
     names = [row["name"] for row in signature.get("inputs", ())]
-    free = not names
+    free, here = not names, where.type == "cpu"
 
     def tensor(array: Any) -> torch.Tensor:
         found = np.asarray(array)
         if free and found.dtype == np.float64:  # no signature to tell: torch's own default dtype
             found = found.astype(np.float32)
-        return torch.from_numpy(found).to(where)
+        there = torch.from_numpy(found)
+        return there if here else there.to(where)
+
+    def call_one(inputs: Any) -> Any:
+        array = inputs[names[0]] if isinstance(inputs, dict) else inputs
+        with torch.inference_mode():
+            return arrays(module(tensor(array)))
 
     def call(inputs: Any) -> Any:
         named = inputs if isinstance(inputs, dict) else {names[0] if names else "input": inputs}
@@ -49,7 +55,7 @@ def caller(
                 outputs = module(*(tensors[name] for name in names or tensors))
         return arrays(outputs)
 
-    return call
+    return call_one if style == "positional" and len(names) == 1 else call
 
 
 def arrays(outputs: Any) -> Any:
@@ -59,7 +65,8 @@ def arrays(outputs: Any) -> Any:
         TypeError: something else.
     """
     if isinstance(outputs, torch.Tensor):
-        plain = outputs.detach().cpu()
+        plain = outputs.detach() if outputs.requires_grad else outputs
+        plain = plain if plain.is_cpu else plain.cpu()
         return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
     if isinstance(outputs, Mapping):
         return {str(name): arrays(value) for name, value in outputs.items() if value is not None}

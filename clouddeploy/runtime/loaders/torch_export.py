@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from clouddeploy.runtime.loaders.torch_call import caller, device
+from clouddeploy.runtime.loaders.torch_graph import flat_forward
 
 KNOWN = 1024
 
@@ -21,24 +22,35 @@ def load(path: Path, manifest: Mapping[str, Any]) -> Callable[[Any], Any]:
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, where)
-    return caller(checked_once(program.module()), manifest, where)
+    module = program.module()
+    return caller(checked_once(module, flat_forward(program, module)), manifest, where)
 
 
-def checked_once(module: Callable[..., Any]) -> Callable[..., Any]:
+def checked_once(module: Callable[..., Any], flat: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """`module`, which compares its inputs with the program's constraints when they are new to it.
 
     The comparison tells by shapes and dtypes alone and costs several times what a small net does.
+
+    Args:
+        module: called with inputs of new shapes.
+        flat: computes the same of positional tensors whose shapes were seen; by default ``forward``.
     """
     seen: set[Any] = set()
     forward: Callable[..., Any] = module.forward  # type: ignore[attr-defined]
+    quick = flat or forward
 
     def call(*tensors: Any, **named: Any) -> Any:
-        flat = (*tensors, *named.values())
-        if not all(isinstance(tensor, torch.Tensor) for tensor in flat):
-            return module(*tensors, **named)
-        key = (len(tensors), *named, *((tensor.shape, tensor.dtype) for tensor in flat))
-        if key in seen:
-            return forward(*tensors, **named)
+        if len(tensors) == 1 and not named and isinstance(tensors[0], torch.Tensor):
+            key: Any = (tensors[0].shape, tensors[0].dtype)
+            if key in seen:
+                return quick(tensors[0])
+        else:
+            flattened = (*tensors, *named.values())
+            if not all(isinstance(tensor, torch.Tensor) for tensor in flattened):
+                return module(*tensors, **named)
+            key = (len(tensors), *named, *((tensor.shape, tensor.dtype) for tensor in flattened))
+            if key in seen:
+                return forward(*tensors, **named) if named else quick(*tensors)
         found = module(*tensors, **named)
         if len(seen) >= KNOWN:
             seen.clear()

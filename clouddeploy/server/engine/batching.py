@@ -13,7 +13,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.runtime.decode import Request
@@ -21,7 +20,8 @@ from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.engine.admission import FREE_BATCHES, Admission
 from clouddeploy.server.engine.codec import Codec
-from clouddeploy.server.engine.deadlines import TIMEOUT, seconds_of
+from clouddeploy.server.engine.deadlines import seconds_of
+from clouddeploy.server.engine.facts import Batch, Facts
 from clouddeploy.server.engine.jobs import (
     Call,
     Caller,
@@ -31,6 +31,7 @@ from clouddeploy.server.engine.jobs import (
     Overloaded,
     Returned,
     Rows,
+    Told,
     key_of,
     out_of_time,
 )
@@ -44,44 +45,9 @@ if TYPE_CHECKING:
     from clouddeploy.runtime.service import Service
     from clouddeploy.server.exchange import Exchange
 
+NOT_TOLD = "the answer to request %s failed"
 log = logging.getLogger(__name__)
 __all__ = ["Batch", "Call", "Done", "Engine", "Facts", "Outcome", "Overloaded", "Returned", "Rows"]
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a model's speed.
-
-    Args:
-        mode: ``loop`` or ``thread``: where a batch of one example runs.
-        example_s: seconds an example, in batches as they come.
-        batches: how many were predicted.
-        waiting: examples that wait now.
-        running_s: seconds since the batch in the thread began; 0 when there is none.
-    """
-
-    mode: str
-    example_s: float
-    batches: int
-    waiting: int
-    running_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch that was predicted, for those who count.
-
-    Args:
-        size: examples.
-        callers: who asked, where it is known; each has the time it began to wait.
-        began: `Engine`'s time when the model was called.
-        seconds: that it took.
-    """
-
-    size: int
-    callers: tuple[Caller, ...]
-    began: float
-    seconds: float
 
 
 class Engine:
@@ -184,10 +150,17 @@ class Engine:
         Raises:
             WireError: ``overloaded``: too many examples wait already; ``bad_request``: no such time.
         """
-        text = exchange.request.head.headers.get(TIMEOUT)
+        self.put(Told(request, self.deadline(exchange), done, "", body, exchange))
+
+    def deadline(self, exchange: Exchange) -> float | None:
+        """By when a client wants its answer, in the clock's time; None when it waits for ever.
+
+        Raises:
+            WireError: ``bad_request``: its header ``x-timeout-ms`` is no such time.
+        """
+        text = exchange.request.head.timeout
         timeout_s = self._timeout_s if text is None else seconds_of(text)
-        deadline = exchange.started + timeout_s if timeout_s else None
-        self.submit(request, deadline, done, exchange.id, body, exchange)
+        return exchange.started + timeout_s if timeout_s else None
 
     def submit(
         self,
@@ -212,20 +185,30 @@ class Engine:
         Raises:
             WireError: ``overloaded``: too many examples wait already.
         """
+        self.put(Told(request, deadline, done, request_id, body, caller))
+
+    def put(self, job: Job) -> None:
+        """Let `job` wait for its batch; it is told in the event loop, perhaps before this returns.
+
+        Raises:
+            WireError: ``overloaded``: too many examples wait already; whatever `check` raises.
+        """
+        request, size, deadline = job.request, job.size, job.deadline
         if self.check is not None and type(request) is not Call:
             self.check(request)  # type: ignore[arg-type]
         waiting = self._waiting
         ahead = waiting.examples
-        if ahead and (deadline is not None or ahead + request.size > self._free):
+        if ahead and (deadline is not None or ahead + size > self._free):
             most = self._max_batch if self._predictor.together else 1
-            self._admission.check(ahead, request.size, most, deadline)
-        key = None if self._same and type(request) is not Call else key_of(request, self._typed)
-        waiting.append(Job(request, deadline, done, request_id, body, caller, key))
+            self._admission.check(ahead, size, most, deadline)
+        if not self._same or type(request) is Call:
+            job.key = key_of(request, self._typed)
+        waiting.append(job)
         if deadline is not None:
             self._watch_deadline(deadline)
         if self._running:
             return
-        if ahead + request.size >= self._max_batch:
+        if ahead + size >= self._max_batch:
             self._begin()
         elif self._scheduled is None:
             self._schedule(self._delay_s)
@@ -301,9 +284,13 @@ class Engine:
     def _deliver(self, jobs: list[Job], outcomes: Sequence[Outcome], when: tuple[float, float]) -> None:
         for job, outcome in zip(jobs, outcomes, strict=True):
             if not job.over:
-                _tell(job, outcome)
+                job.over = True
+                try:
+                    job.tell(outcome)
+                except Exception:
+                    log.exception(NOT_TOLD, job.request_id)
         if self.watchers:
-            callers = tuple(job.caller for job in jobs if job.caller is not None)
+            callers = tuple([job.caller for job in jobs if job.caller is not None])
             batch = Batch(_size(jobs), callers, *when)
             for watcher in self.watchers:
                 watcher(batch)
@@ -374,9 +361,9 @@ def _tell(job: Job, outcome: Outcome) -> None:
     """Tell the caller; what goes wrong in telling one must not keep it from the others."""
     job.over = True
     try:
-        job.done(outcome)
+        job.tell(outcome)
     except Exception:
-        log.exception("the answer to request %s failed", job.request_id)
+        log.exception(NOT_TOLD, job.request_id)
 
 
 def _tell_late(jobs: list[Job]) -> None:

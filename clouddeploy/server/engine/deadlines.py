@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clouddeploy.runtime.errors import WireError
+from clouddeploy.server.message import TIMEOUT
 
-TIMEOUT = "x-timeout-ms"
 LONGEST_MS = 24 * 3600 * 1000
 
 

@@ -25,6 +25,8 @@ WRITTEN = {np.dtype(name): name for name in (*FLOATS[1:], *INTEGERS)}
 MOST_DIMENSIONS = 5
 LARGE = 4096
 """Bytes from which a body is made an array at once, rather than in its batch."""
+WITHIN = {"float16": 65504.0**2, "float32": 1e76, "float64": float("inf")}
+"""If the squares of numbers add up to less, each is finite in that dtype too: one quick step tells."""
 LOWEST = 1e-4
 HIGHEST = {"float32": 1e13, "float64": 1e16}
 """From `LOWEST` up to these, Python's ``repr`` and orjson write the same digits without an exponent."""
@@ -58,6 +60,7 @@ class FastJson:
         self._broad = np.dtype(np.float64) if self._float else self._dtype
         if dtype in INTEGERS:
             self._broad = np.dtype(np.uint64 if dtype == "uint64" else np.int64)
+        self._within = WITHIN.get(dtype, 0.0)
         self._shape = shape
         self._fixed = None if None in shape else tuple(shape)
         self._keys: dict[tuple[str, ...], list[bytes]] = {}
@@ -118,6 +121,14 @@ class FastJson:
             return None
         if broad.shape[1:] != self._fixed and not self._fits(broad.shape[1:]):
             return None
+        if self._float:
+            flat = broad.ravel()
+            if flat.dot(flat) < self._within:
+                return broad.astype(self._dtype, copy=False)
+        return self._narrow(broad)
+
+    def _narrow(self, broad: NDArray[Any]) -> NDArray[Any] | None:
+        """`broad` in the input's dtype; None when a number doesn't fit it."""
         if self._broad == self._dtype:
             return broad if not self._float or np.isfinite(broad).all() else None
         with np.errstate(over="ignore"):

@@ -93,42 +93,76 @@ def out_of_time() -> WireError:
 
 
 class Job:
-    """One request that waits for its predictions.
+    """One request that waits for its predictions; its kinds know what follows from them.
 
     Args:
         request: what was asked.
         deadline: by when, in the engine's time; None waits for as long as it takes.
-        done: told what came of it.
-        request_id: for the log.
         body: the bytes of rows, to be read thoroughly when they don't fit.
         caller: who waits.
-        key: only jobs with the same one fit into one batch.
 
     Attributes:
-        over: `done` was told.
+        key: only jobs with the same one fit into one batch.
+        over: it was told.
     """
 
-    __slots__ = ("body", "caller", "deadline", "done", "key", "over", "request", "request_id", "size")
+    __slots__ = ("body", "caller", "deadline", "key", "over", "request", "size")
+
+    def __init__(
+        self, request: Request | Rows | Call, deadline: float | None, body: bytes, caller: Caller | None
+    ) -> None:
+        self.request = request
+        self.deadline = deadline
+        self.body = body
+        self.caller = caller
+        self.key: Any = None
+        self.size = request.size
+        self.over = False
+
+    @property
+    def request_id(self) -> str:
+        """For the log."""
+        return "" if self.caller is None else self.caller.id
+
+    def tell(self, outcome: Outcome) -> None:
+        """Hear what came of it; in the event loop, once."""
+        raise NotImplementedError
+
+
+class Told(Job):
+    """A job whose outcome a function is told.
+
+    Args:
+        request: as `Job`'s.
+        deadline: as `Job`'s.
+        done: told what came of it.
+        request_id: for the log; by default the caller's.
+        body: as `Job`'s.
+        caller: as `Job`'s.
+    """
+
+    __slots__ = ("_done", "_request_id")
 
     def __init__(
         self,
         request: Request | Rows | Call,
         deadline: float | None,
         done: Done,
-        request_id: str,
-        body: bytes,
-        caller: Caller | None,
-        key: Any,
+        request_id: str = "",
+        body: bytes = b"",
+        caller: Caller | None = None,
     ) -> None:
-        self.request = request
-        self.deadline = deadline
-        self.done = done
-        self.request_id = request_id
-        self.body = body
-        self.caller = caller
-        self.key = key
-        self.size = request.size
-        self.over = False
+        super().__init__(request, deadline, body, caller)
+        self._done, self._request_id = done, request_id
+
+    @property
+    def request_id(self) -> str:
+        """For the log."""
+        return self._request_id or super().request_id
+
+    def tell(self, outcome: Outcome) -> None:
+        """Call the function."""
+        self._done(outcome)
 
 
 def key_of(request: Request | Rows | Call, typed: bool) -> Any:

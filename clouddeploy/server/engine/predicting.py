@@ -73,6 +73,9 @@ class Predictor:
             if job.request.single:
                 found.append(b'{"prediction":%b}' % rows[at])
                 at += 1
+            elif job.size == 1:
+                found.append(b'{"predictions":[%b]}' % rows[at])
+                at += 1
             else:
                 found.append(body_of(rows[at : at + job.size], single=False))
                 at += job.size

@@ -18,8 +18,9 @@ class Waiting:
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
-        self._arrived = 0
-        self._left = 0
+        # Of each pair the first is written by who appends, the second by who takes.
+        self._arrived = self._left = 0
+        self._odd_arrived = self._odd_left = 0  # jobs with a deadline or a key
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -32,6 +33,8 @@ class Waiting:
     def append(self, job: Job) -> None:
         """Let `job` wait."""
         self._arrived += job.size
+        if job.deadline is not None or job.key is not None:  # as `_is_odd`, for every request
+            self._odd_arrived += 1
         self._jobs.append(job)
 
     def take(self, most: int, now: float) -> tuple[list[Job], list[Job]]:
@@ -44,19 +47,21 @@ class Waiting:
             most: examples; a larger request is a batch of its own.
             now: the time by which deadlines are over.
         """
+        if self._odd_arrived == self._odd_left and self._arrived - self._left <= most:
+            return self._take_all(), []
         batch: list[Job] = []
         late: list[Job] = []
+        dropped: list[Job] = []
         passed: list[Job] = []
-        size = left = 0
+        size = 0
         key: Any = None
         with self._lock:
             jobs = self._jobs
             while jobs and size < most:
                 job = jobs[0]
                 if job.over or (job.caller is not None and job.caller.gone):
-                    left += job.size
+                    dropped.append(job)
                 elif job.deadline is not None and job.deadline <= now:
-                    left += job.size
                     late.append(job)
                 elif not batch:
                     key = job.key
@@ -70,10 +75,27 @@ class Waiting:
                     size += job.size
                     batch.append(job)
                 jobs.popleft()
-            self._left += size + left
+            for some in (batch, late, dropped):
+                self._forget(some)
             if passed:
                 jobs.extendleft(reversed(passed))
         return batch, late
+
+    def _take_all(self) -> list[Job]:
+        """Those that wait now, whatever comes meanwhile; none has a deadline or a key."""
+        with self._lock:
+            take = self._jobs.popleft
+            found = [take() for _ in range(len(self._jobs))]
+            size = 0
+            for job in found:
+                size += job.size
+            self._left += size
+        return [job for job in found if not (job.over or (job.caller is not None and job.caller.gone))]
+
+    def _forget(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._left += job.size
+            self._odd_left += _is_odd(job)
 
     def expire(self, now: float) -> list[Job]:
         """Take those whose deadline is over."""
@@ -81,7 +103,7 @@ class Waiting:
             late = [job for job in self._jobs if job.deadline is not None and job.deadline <= now]
             if late:
                 kept = [job for job in self._jobs if job not in late]
-                self._left += sum(job.size for job in late)
+                self._forget(late)
                 self._jobs.clear()
                 self._jobs.extend(kept)
         return late
@@ -94,6 +116,11 @@ class Waiting:
         """Take all."""
         with self._lock:
             found = list(self._jobs)
-            self._left += sum(job.size for job in found)
+            self._forget(found)
             self._jobs.clear()
         return found
+
+
+def _is_odd(job: Job) -> bool:
+    """Whether `job` can't be in just any batch at any time."""
+    return job.deadline is not None or job.key is not None

@@ -39,6 +39,7 @@ class Models:
         state: the file with what is wished of them.
         shadows: the copies that other versions get.
         wishes: what the file says, as last understood.
+        sole: answers every request that names no model and no version; None when that depends.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -52,6 +53,7 @@ class Models:
         folder = settings.run_folder
         self.state = StateFile(settings.state if settings.state.name else folder / STATE)
         self.shadows = Shadows()
+        self.sole: Loaded | None = None
         self.wishes: dict[str, Wish] = {}
         self.keeper = Keeper(settings, self)
 
@@ -171,6 +173,8 @@ class Models:
         self._table = table.make(self._loaded.values(), self.wishes)
         only = len(self._table) == 1 and self._settings.name not in self._table
         self._default = next(iter(self._table)) if only else self._settings.name
+        entry = self._table.get(self._default)
+        self.sole = entry.only if entry is not None and entry.copies is None else None
         self.shadows.due(due=any(entry.copies for entry in self._table.values()))
         self.report()
 

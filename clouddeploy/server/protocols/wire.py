@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from clouddeploy.runtime.decode import JSON, Request
 from clouddeploy.runtime.encode import Result, accepted
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.server.engine.batching import Outcome
-from clouddeploy.server.engine.jobs import Rows
+from clouddeploy.server.engine.codec import Codec
+from clouddeploy.server.engine.jobs import Job, Outcome, Rows
 from clouddeploy.server.message import Headers, Response, refusal
 from clouddeploy.server.protocols.streaming import KINDS, Streams
 
@@ -32,10 +32,10 @@ def install(app: App, streams: Streams | None = None) -> None:
     running = streams or Streams(app.settings.streams)
 
     def predict(exchange: Exchange) -> Awaitable[None] | None:
-        return answer(models.get(exchange=exchange), exchange, running)
+        return answer(models.sole or models.get(exchange=exchange), exchange, running)
 
     def predict_batch(exchange: Exchange) -> Awaitable[None] | None:
-        return answer(models.get(exchange=exchange), exchange, running, batch_only=True)
+        return answer(models.sole or models.get(exchange=exchange), exchange, running, batch_only=True)
 
     def predict_named(exchange: Exchange) -> Awaitable[None] | None:
         return answer(find(models, exchange), exchange, running)
@@ -120,9 +120,8 @@ def answer(
         WireError: the request isn't what the contract allows, or too many wait.
     """
     request = exchange.request
-    sent = request.head.headers
-    accept = sent.get("accept", "*/*")
-    kind = sent.get("content-type", JSON)
+    head = request.head
+    accept, kind = head.accept, head.content_type
     named = loaded.headers if headers is None else headers
     if loaded.service.streams or accept in KINDS:
         asked = loaded.service.decode(request.body, kind)
@@ -135,23 +134,59 @@ def answer(
         accepted(accept)
     if batch_only:
         _check_batch(wanted, batch_only)
+    exchange.batch = wanted.size
+    engine.put(_Asked(wanted, engine.deadline(exchange), exchange, engine.codec, accept, named))
+    return None
 
-    def done(outcome: Outcome) -> None:
+
+class _Asked(Job):
+    """A request of the wire contract that waits for its predictions.
+
+    Args:
+        wanted: what was asked.
+        deadline: by when.
+        exchange: to reply to.
+        codec: writes predictions.
+        accept: in which form.
+        headers: of the response.
+    """
+
+    __slots__ = ("_accept", "_codec", "_exchange", "_headers")
+
+    def __init__(
+        self,
+        wanted: Request | Rows,
+        deadline: float | None,
+        exchange: Exchange,
+        codec: Codec,
+        accept: str,
+        headers: Headers,
+    ) -> None:
+        # What `Job` does itself, without the call: this is made for every request.
+        self.request = wanted
+        self.deadline = deadline
+        self.body = exchange.request.body
+        self.caller = self._exchange = exchange
+        self.key = None
+        self.size = wanted.size
+        self.over = False
+        self._codec = codec
+        self._accept = accept
+        self._headers = headers
+
+    def tell(self, outcome: Outcome) -> None:
+        """Reply."""
         if type(outcome) is bytes:
-            exchange.reply(Response(200, outcome, JSON, named))
+            self._exchange.reply(Response(200, outcome, JSON, self._headers))
             return
         try:
             if isinstance(outcome, Result):
-                exchange.reply(Response(200, *engine.codec.write(outcome, accept), named))
+                self._exchange.reply(Response(200, *self._codec.write(outcome, self._accept), self._headers))
                 return
         except WireError as error:
             outcome = error
         assert isinstance(outcome, WireError)
-        exchange.reply(refusal(outcome, named))
-
-    exchange.batch = wanted.size
-    engine.ask(wanted, exchange, done, request.body)
-    return None
+        self._exchange.reply(refusal(outcome, self._headers))
 
 
 def _check_batch(asked: Request | Rows, batch_only: bool) -> None:

@@ -13,7 +13,7 @@ import pytest
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.engine.batching import Batch, Overloaded
 from clouddeploy.server.engine.jobs import Call, Returned
-from clouddeploy.server.message import refusal
+from clouddeploy.server.message import Head, refusal
 from tests.unit.server_engine.rig import Answers, Caller, Clock, Model, engine_of, rows, run, until
 
 
@@ -241,7 +241,7 @@ def test_an_idle_engine_is_drained_at_once() -> None:
 
 
 def exchange(headers: dict[str, str]) -> Any:
-    head = SimpleNamespace(headers=headers)
+    head = Head("POST", "/predict", "", headers, 0, keep=True, version="1.1", expects=False)
     return SimpleNamespace(id="x", gone=False, started=100.0, request=SimpleNamespace(head=head))
 
 
