@@ -1,8 +1,8 @@
 """The first line and headers of a request: found, checked and parsed, identical ones only once.
 
-A client sends the same head with every request but for its length, and parsing it costs more than
-anything else about a small request. What is ambiguous is refused, as RFC 9112 (sections 2.2, 3.2, 5, 6.3
-and 11.2, "Request Smuggling") asks of a server.
+A client sends the same head with every request but for its length and what proxies and tracers add, and
+parsing it costs more than anything else about a small request. What is ambiguous is refused, as RFC 9112
+(sections 2.2, 3.2, 5, 6.3 and 11.2, "Request Smuggling") asks of a server.
 """
 
 from __future__ import annotations
@@ -24,6 +24,14 @@ FIELD = re.compile(TOKEN + rb"+:" + TEXT + rb"*")
 HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.v]+\](:[0-9]*)?")
 JOINED = frozenset(("content-length", "host", "authorization", "content-type", "transfer-encoding"))
 """Headers that mean one thing; a second one of that name is refused."""
+PASSING = re.compile(
+    rb"\r\n(authorization|b3|baggage|cf-ray|cookie|forwarded|traceparent|tracestate|x-amzn-trace-id"
+    rb"|x-b3-[a-z]+|x-cloud-trace-context|x-correlation-id|x-forwarded-for|x-real-ip|x-request-id)"
+    rb":(" + TEXT + rb"*)(?=\r\n)",
+    re.I,
+)
+"""Headers that differ from request to request and say nothing of how it is read. They end where a line
+ends, so what is left of a head without them is a head."""
 
 
 class _Parts:
@@ -57,6 +65,7 @@ class Heads:
     def __init__(self, limit: int = 128, *, compressed: bool = False) -> None:
         self._limit, self._compressed = limit, compressed
         self._known: dict[bytes, Head] = {}
+        self._templates: dict[bytes, tuple[Head, int]] = {}
 
     def parse(self, data: bytes) -> Head:
         """The head in `data`, which ends with an empty line.
@@ -66,16 +75,47 @@ class Heads:
         """
         head = self._known.get(data)
         if head is None:
-            head = _parsed(data, self._limit)
-            if (
-                not self._compressed
-                and head.headers.get("content-encoding", "identity").lower() != "identity"
-            ):
-                raise WireError("unsupported_media_type", "the body is compressed", "send it as it is")
-            if len(data) <= MEMO_BYTES:
-                if len(self._known) >= MEMO_HEADS:
-                    self._known.clear()
-                self._known[data] = head
+            parts = PASSING.split(data) if len(data) <= MEMO_BYTES else [data]
+            head = self._like_another(parts) if len(parts) > 1 else None
+            if head is None:
+                head = self._parsed(data)
+                if len(parts) == 1 and len(data) <= MEMO_BYTES:
+                    if len(self._known) >= MEMO_HEADS:
+                        self._known.clear()
+                    self._known[data] = head
+        return head
+
+    def _like_another(self, parts: list[bytes]) -> Head | None:
+        """The head in `parts`, which differs from others in its passing headers; None if it is no head.
+
+        Args:
+            parts: text, name, value, text, name, value, …, text.
+        """
+        names = [name.decode().lower() for name in parts[1::3]]
+        rest = b"".join(parts[::3])
+        found = self._templates.get(rest)
+        if found is None:
+            try:
+                found = self._parsed(rest), rest.count(b"\r\n") - 2
+            except WireError:
+                return None  # the whole tells better what is wrong
+            if len(self._templates) >= MEMO_HEADS:
+                self._templates.clear()
+            self._templates[rest] = found
+        head, lines = found
+        if len(set(names)) < len(names) or lines + len(names) > self._limit:
+            return None
+        return head.with_headers(
+            [
+                (name, value.decode("latin-1").strip(" \t"))
+                for name, value in zip(names, parts[2::3], strict=True)
+            ]
+        )
+
+    def _parsed(self, data: bytes) -> Head:
+        head = _parsed(data, self._limit)
+        if not self._compressed and head.headers.get("content-encoding", "identity").lower() != "identity":
+            raise WireError("unsupported_media_type", "the body is compressed", "send it as it is")
         return head
 
 

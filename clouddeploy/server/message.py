@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -20,9 +21,11 @@ KNOWN = 256
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """The first line and the headers of a request, parsed.
+
+    Never changed once it is made, but for `route`; frozen it would cost several times as much to make.
 
     Args:
         method: upper-case.
@@ -58,17 +61,28 @@ class Head:
 
     def __post_init__(self) -> None:
         """Look up once what every request of that head is asked for."""
-        get, set_field = self.headers.get, object.__setattr__
-        set_field(self, "accept", get("accept", "*/*"))
-        set_field(self, "content_type", get("content-type", JSON))
-        set_field(self, "timeout", get(TIMEOUT))
-        set_field(self, "ending", KEEPING if self.version == "1.0" else b"\r\n\r\n")
-        set_field(self, "route", None)
+        get = self.headers.get
+        self.accept = get("accept", "*/*")
+        self.content_type = get("content-type", JSON)
+        self.timeout = get(TIMEOUT)
+        self.ending = KEEPING if self.version == "1.0" else b"\r\n\r\n"
+        self.route = None
 
     def routed(self, route: Route) -> Route:
         """Remember who answers requests with this head."""
-        object.__setattr__(self, "route", route)
+        self.route = route
         return route
+
+    def with_headers(self, more: Iterable[tuple[str, str]]) -> Head:
+        """The same with headers that tell nothing of what the attributes hold."""
+        found = Head.__new__(Head)
+        found.method, found.path, found.query = self.method, self.path, self.query
+        found.headers = self.headers.copy()
+        found.headers.update(more)
+        found.length, found.keep, found.version = self.length, self.keep, self.version
+        found.expects, found.accept, found.content_type = self.expects, self.accept, self.content_type
+        found.timeout, found.ending, found.route = self.timeout, self.ending, self.route
+        return found
 
 
 @dataclass(slots=True)
