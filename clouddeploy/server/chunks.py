@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.server.heads import TEXT, TOKEN, bad
+from clouddeploy.server.heads import TOKEN, bad
+from clouddeploy.server.passing import TEXT
 
 LINE = 256
 """Bytes of a chunk's first line, extensions included."""

@@ -13,25 +13,18 @@ from urllib.parse import unquote_to_bytes
 
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.message import Head
+from clouddeploy.server.passing import PASSING, TEXT
 
 END = b"\r\n\r\n"
 MEMO_BYTES = 2048
 MEMO_HEADS = 1024
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
-TOKEN, TEXT = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]", rb"[\t\x20-\x7e\x80-\xff]"
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "QUERY"))
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 LINE = re.compile(rb"[A-Z]{1,20} [\x21\x22\x24-\x7e\x80-\xff]+ HTTP/1\.[01]")
 FIELD = re.compile(TOKEN + rb"+:" + TEXT + rb"*")
 HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.v]+\](:[0-9]*)?")
 JOINED = frozenset(("content-length", "host", "authorization", "content-type", "transfer-encoding"))
 """Headers that mean one thing; a second one of that name is refused."""
-PASSING = re.compile(
-    rb"\r\n(authorization|b3|baggage|cf-ray|cookie|forwarded|traceparent|tracestate|x-amzn-trace-id"
-    rb"|x-b3-[a-z]+|x-cloud-trace-context|x-correlation-id|x-forwarded-for|x-real-ip|x-request-id)"
-    rb":(" + TEXT + rb"*)(?=\r\n)",
-    re.I,
-)
-"""Headers that differ from request to request and say nothing of how it is read. They end where a line
-ends, so what is left of a head without them is a head."""
 
 
 class _Parts:

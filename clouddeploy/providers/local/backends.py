@@ -6,8 +6,12 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from clouddeploy.providers.local.counting import Counts, Level
+
+if TYPE_CHECKING:
+    from clouddeploy.providers.local.express import Line
 
 IDLE_S = 30.0
 """Connections to a server are given up after this, long before the server does (75 s)."""
@@ -42,6 +46,7 @@ class Backend:
         self.busy = 0
         self._level = level
         self._idle: list[Link] = []
+        self._lines: list[Line] = []
         self._free = asyncio.Event()
         self._free.set()
         self._retired = False
@@ -81,13 +86,45 @@ class Backend:
         link.since, link.used = time.monotonic(), True
         self._idle.append(link)
 
+    def line(self) -> Line | None:
+        """An open connection for the quick way; None when there is none."""
+        now = time.monotonic()
+        while self._lines:
+            line = self._lines.pop()
+            if line.open and now - line.since < IDLE_S:
+                return line
+            line.close()
+        return None
+
+    async def new_line(self) -> Line:
+        """Another one.
+
+        Raises:
+            OSError: it doesn't listen.
+        """
+        from clouddeploy.providers.local.express import Line
+
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(lambda: Line(self), "127.0.0.1", self.port))[1]
+
+    def keep_line(self, line: Line) -> None:
+        """Take one back for the next request."""
+        if self._retired or not line.open or len(self._lines) >= KEPT_LINKS:
+            line.close()
+            return
+        line.since, line.used = time.monotonic(), True
+        self._lines.append(line)
+
     async def drained(self) -> None:
         """Return when the requests given to it are over; it must get no more."""
         await self._free.wait()
         self._retired = True
         for link in self._idle:
             link.close()
+        for line in self._lines:
+            line.close()
         self._idle.clear()
+        self._lines.clear()
 
 
 @dataclass

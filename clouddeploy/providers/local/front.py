@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from clouddeploy.providers.local import http
-from clouddeploy.providers.local.backends import HEAD_LIMIT, Backend, Lane, Lanes, Link
+from clouddeploy.providers.local.backends import Backend, Lane, Lanes, Link
 from clouddeploy.providers.local.counting import Counts
+from clouddeploy.providers.local.express import Asks, Client, Streams
 from clouddeploy.providers.local.http import BLOCK, Head, Refused
 
 WHOLE = 1 << 20
@@ -21,6 +23,8 @@ WHOLE = 1 << 20
 IDLE_S = 75.0
 SLOW_S = 30.0
 LINGER_S = 1.0
+LOOK_S, ENDING_S = 0.5, 0.01
+"""How often is looked for what takes too long, and, when ending, for what is still under way."""
 BROKEN = (ConnectionError, asyncio.IncompleteReadError)
 Log = Callable[[str], None]
 NOBODY = Refused("not_ready", "no copy of the model is in service", "try again in a moment")
@@ -43,10 +47,13 @@ class Front:
         self.counts = Counts()
         self.timeout_s = 60.0
         self._log = log
+        self.asks = Asks()
+        self.clients: set[Client] = set()
+        self.closing = False
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -65,35 +72,116 @@ class Front:
         before, self._server = self._server, None
         if before is not None:
             before.close()
-        self._server = await asyncio.start_server(self._accept, host, port, limit=HEAD_LIMIT, backlog=2048)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Client(self), host, port, backlog=2048)
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        """End, for ever, what takes too long on the quick way."""
+        while True:
+            await asyncio.sleep(min(LOOK_S, self.timeout_s / 2))
+            now = time.perf_counter()
+            for client in list(self.clients):
+                client.expire(now, self.timeout_s, IDLE_S, SLOW_S)
 
     async def close(self, patience_s: float) -> None:
         """Take no more, let what is under way end, and cut off what doesn't."""
-        self._closing = True
+        self.closing = True
         if self._server is not None:
             self._server.close()
         for task in list(self._waiting):
             task.cancel()
-        if self._clients:
-            await asyncio.wait(self._clients, timeout=patience_s)
-        for task in list(self._clients):
+        end = time.monotonic() + patience_s
+        while True:
+            for client in [client for client in self.clients if client.idle]:
+                client.close()
+            if not (self._tasks or any(not client.idle for client in self.clients)):
+                break
+            if time.monotonic() >= end:
+                break
+            await asyncio.sleep(ENDING_S)
+        if self._looking is not None:
+            self._looking.cancel()
+        for client in list(self.clients):
+            client.close()
+        for task in list(self._tasks):
             task.cancel()
-        if self._clients:
-            await asyncio.wait(self._clients, timeout=1)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def begin(self, what: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else."""
+        task = asyncio.ensure_future(what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def serve(self, streams: Streams) -> None:
+        """Serve a client, from its next request on, until it goes."""
+
+        async def first() -> bool:
+            return True
+
+        await self._guarded(streams, first)
+
+    async def ask_again(
+        self, streams: Streams, request: bytes, body_at: int, found: tuple[Lane, Backend], *, again: bool
+    ) -> None:
+        """Pass on a request that a copy broke off, or tell that it did; then serve the client."""
+        reader, writer = streams
+        head = http.request_of(request[:body_at])
+        began = time.perf_counter()
+
+        async def first() -> bool:
+            if not again:
+                error = self._broke_off("the connection ended before the answer")
+                for counts in (found[0].counts, self.counts):
+                    counts.add(error.status, 0.0)
+                return await self._refuse(error, reader, writer)
+            try:
+                return await self._pass(head, request[body_at:], found, reader, writer, began)
+            except Refused as error:
+                return await self._refuse(error, reader, writer)
+
+        await self._guarded(streams, first)
+
+    async def give(
+        self,
+        streams: Streams,
+        head: Head,
+        found: tuple[Lane, Backend],
+        copy: Streams,
+        began: float,
+    ) -> None:
+        """Pass on an answer as it comes; then serve the client."""
+        link = Link(*copy, used=True)
+
+        async def first() -> bool:
+            try:
+                return await self._pass(head, b"", found, *streams, began, link=link)
+            except Refused as error:
+                return await self._refuse(error, *streams)
+
+        await self._guarded(streams, first)
+
+    async def refuse(self, streams: Streams, error: Refused) -> None:
+        """Answer so, and end the connection."""
+        await self._guarded(streams, lambda: self._refuse(error, *streams))
+
+    async def _guarded(self, streams: Streams, first: Callable[[], Awaitable[bool]]) -> None:
+        """Do `first`, then serve the client if that says so."""
+        reader, writer = streams
         task = asyncio.current_task()
         assert task is not None
-        self._clients.add(task)
         try:
-            while await self._one(reader, writer, task):
-                continue
-        except (*BROKEN, TimeoutError):
+            more = await first()
+            while more:
+                more = await self._one(reader, writer, task)
+        except (OSError, asyncio.IncompleteReadError):  # that of a time-out is one
             self._log("a client went away, or was too slow")
         except asyncio.CancelledError:  # asked for by `close`; asyncio would log it as an error
             writer.transport.abort()
         finally:
-            self._clients.discard(task)
             writer.close()
 
     async def _one(
@@ -136,7 +224,7 @@ class Front:
         return False
 
     async def _next_head(self, reader: asyncio.StreamReader, task: asyncio.Task[None]) -> bytes | None:
-        if self._closing:
+        if self.closing:
             return None
         self._waiting.add(task)
         try:
@@ -155,16 +243,21 @@ class Front:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         began: float,
+        *,
+        link: Link | None = None,
     ) -> bool:
-        """Let a copy answer; whether the client's connection stays."""
+        """Let a copy answer, or give what one answers on `link`; whether the client's connection stays."""
         lane, backend = found
         backend.begin()
-        status, link, feeding = 500, None, None
+        status, feeding = 500, None
         try:
-            link, feeding, answer = await self._ask(backend, head, body, reader)
+            if link is None:
+                link, feeding, answer = await self._ask(backend, head, body, reader)
+            else:
+                answer = await self._answer_on(link, head)
             status = answer.status
             early = feeding is not None and not feeding.done()
-            keep = head.keep and answer.keep and not early and not self._closing
+            keep = head.keep and answer.keep and not early and not self.closing
             await self._give(answer, link, writer, keep=keep)
             if answer.keep and not early:
                 backend.keep(link)
@@ -227,6 +320,14 @@ class Front:
                     continue
                 raise self._told(error) from error
 
+    async def _answer_on(self, link: Link, head: Head) -> Head:
+        """The head of an answer that has begun."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._answer_head(link, head.method)
+        except (*BROKEN, TimeoutError) as error:
+            raise self._told(error) from error
+
     async def _answer_head(self, link: Link, method: bytes) -> Head:
         await link.writer.drain()
         while True:
@@ -240,16 +341,19 @@ class Front:
     def _told(self, error: BaseException) -> BaseException:
         """What the client is told of `error`."""
         if isinstance(error, TimeoutError):
-            self._log(f"a request took over {self.timeout_s:g} s")
-            return Refused(
-                "out_of_time",
-                f"the model took over {self.timeout_s:g} s",
-                "send fewer examples",
-            )
+            return self.took_too_long()
         if isinstance(error, (*BROKEN, Refused)):
-            self._log(f"a copy broke off a request: {error}")
-            return Refused("prediction_failed", "the model's process broke off", "see the service's log")
+            return self._broke_off(str(error))
         return error
+
+    def took_too_long(self) -> Refused:
+        """What is told of a request that took too long."""
+        self._log(f"a request took over {self.timeout_s:g} s")
+        return Refused("out_of_time", f"the model took over {self.timeout_s:g} s", "send fewer examples")
+
+    def _broke_off(self, why: str) -> Refused:
+        self._log(f"a copy broke off a request: {why}")
+        return Refused("prediction_failed", "the model's process broke off", "see the service's log")
 
     async def _give(self, answer: Head, link: Link, writer: asyncio.StreamWriter, *, keep: bool) -> None:
         """Pass the answer on."""
