@@ -110,6 +110,17 @@ class Endpoint:
         """The provider's own identifiers (names, ARNs, URLs), for other tools."""
         return self.deployer.provider.describe(self.name)
 
+    @property
+    def url(self) -> str:
+        """Its address, for clients other than this one; empty where it has none.
+
+        What stands before a path differs: docs of each target tell what to append, and who may ask.
+
+        Raises:
+            NotFound: nothing runs under the name.
+        """
+        return str(self.describe().get("url", ""))
+
     def rollback(self, release: str | None = None) -> Endpoint:
         """Serve a kept release again; None is the newest before the serving one."""
         return self.deployer.rollback(self.name, release)

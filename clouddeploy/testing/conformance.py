@@ -241,9 +241,10 @@ class ConformanceSuite:
         with pytest.raises(NotFound):
             rig.deployer().endpoint("never-deployed").predict(BATCH)
 
-    def test_a_deployment_is_listed(self, rig: Rig, name: str, model: Model) -> None:
+    def test_a_deployment_is_listed_and_tells_its_address(self, rig: Rig, name: str, model: Model) -> None:
         deployer = rig.deployer()
-        deployer.deploy(model, name, **rig.wish)
+        endpoint = deployer.deploy(model, name, **rig.wish)
+        assert endpoint.url.startswith(("http://", "https://")) or rig.target == "memory"
         (row,) = [r for r in deployer.list() if r.name == name]
         assert (row.target, row.phase) == (rig.target, "ready")
 

@@ -120,7 +120,7 @@ def test_no_request_is_lost_while_releases_come_and_go(
 ) -> None:
     endpoint = deployer.deploy(model, "it")
     old = endpoint.status().release
-    with Load(endpoint.describe()["url"]) as load:
+    with Load(endpoint.url) as load:
         until(lambda: len(load.answers) > 20)
         new = deployer.deploy(linear_model(tmp_path, 2.0), "it").status().release
         endpoint.split({old: 50, new: 50})
@@ -155,7 +155,7 @@ def test_when_its_process_is_killed_all_of_it_ends_and_a_deploy_starts_it_again(
     deployer: Deployer, model: Model
 ) -> None:
     endpoint = deployer.deploy(model, "it")
-    url, mark = endpoint.describe()["url"], token(deployer)
+    url, mark = endpoint.url, token(deployer)
     os.kill(json.loads((place(deployer) / "keeper.json").read_text())["pid"], signal.SIGKILL)
     until(lambda: not marked(SERVICE, mark))
     assert (endpoint.status().phase, endpoint.status().native) == ("failed", "Stopped")
@@ -166,7 +166,7 @@ def test_when_its_process_is_killed_all_of_it_ends_and_a_deploy_starts_it_again(
     assert [str(step.action) for step in plan.steps] == ["keep", "update"]
     deployer.deploy(model, "it")
     assert endpoint.predict(BATCH).shape == (1, 3)
-    assert endpoint.describe()["url"] == url
+    assert endpoint.url == url
 
 
 def test_a_copy_that_dies_is_replaced(deployer: Deployer, probe: Model) -> None:
@@ -218,7 +218,7 @@ def test_a_model_that_prints_a_lot_goes_on_and_is_heard(deployer: Deployer, prob
 def test_copies_follow_the_load(deployer: Deployer, probe: Model) -> None:
     policy = Autoscaling(min=1, max=2, concurrency=1, scale_in_cooldown_s=0)
     endpoint = deployer.deploy(probe, "it", env={"PAUSE_S": "0.05"}, autoscaling=policy)
-    with Load(endpoint.describe()["url"], clients=6) as load:
+    with Load(endpoint.url, clients=6) as load:
         until(lambda: endpoint.status().copies == 2)
         assert len({json.loads(body)["predictions"][0][2] for _, body in load.answers}) >= 1
     until(lambda: endpoint.status().copies == 1)
@@ -228,16 +228,16 @@ def test_copies_follow_the_load(deployer: Deployer, probe: Model) -> None:
 
 def test_a_port_that_is_taken_is_told_and_the_old_one_serves_on(deployer: Deployer, model: Model) -> None:
     endpoint = deployer.deploy(model, "it")
-    url = endpoint.describe()["url"]
+    url = endpoint.url
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         asking = Deployer("local", folder=place(deployer).parent, port=port)
         with pytest.raises(DeployFailed, match=f"can't listen on 127.0.0.1:{port}"):
             asking.deploy(model, "it")
-        assert endpoint.describe()["url"] == url
+        assert endpoint.url == url
         assert endpoint.predict(BATCH).shape == (1, 3)
     asking.deploy(model, "it")
-    assert endpoint.describe()["url"] == f"http://127.0.0.1:{port}"
+    assert endpoint.url == f"http://127.0.0.1:{port}"
     assert endpoint.predict(BATCH).shape == (1, 3)
 
 
