@@ -128,7 +128,7 @@ def by_url(endpoint: Endpoint, trained: Trained, cloud: connection.Connection) -
     import json
     from urllib.request import Request, urlopen
 
-    url = endpoint.describe()["url"]
+    url = endpoint.url
     body = json.dumps({"input": trained.images[0].tolist()}).encode()
     headers = {"Content-Type": "application/json"}
     if endpoint.target in GOOGLE:

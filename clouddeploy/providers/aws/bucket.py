@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from clouddeploy.engine.resource import State
+from clouddeploy.engine.bucket import BaseBucket
 from clouddeploy.errors import CloudError, NameConflict, NotFound
 from clouddeploy.providers.aws import tags
 from clouddeploy.providers.aws.client import Aws
@@ -60,61 +57,27 @@ def missing_bucket(name: str) -> NotFound:
     )
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """The bucket as a resource. Other deployments may use it, so it is removed only when empty.
-
-    Args:
-        survey: the deployment's listing, which tells whether it exists.
-        own: made by us and ours to remove; False for one that the user named.
-    """
-
-    survey: Survey
-    own: bool
-    needs: tuple[str, ...] = ()
-    kind: ClassVar[str] = "bucket"
-    immutable: ClassVar[frozenset[str]] = frozenset()
-
-    @property
-    def key(self) -> str:
-        """``bucket/<name>``."""
-        return f"bucket/{self.survey.bucket}"
+class Bucket(BaseBucket[Survey]):
+    """The bucket as a resource."""
 
     @property
     def removal(self) -> str:
         """Removes it when it is empty."""
         return f"aws s3api delete-bucket --bucket {self.survey.bucket}"
 
-    def desired(self) -> State:
-        """The name is all there is."""
-        return {"name": self.survey.bucket}
+    def exists(self) -> bool:
+        """Ask whether it is there."""
+        missing = {"NoSuchBucket", "NotFound", "404"}
+        return self.survey.aws.find("s3", "HeadBucket", missing, Bucket=self.survey.bucket) is not None
 
-    def read(self) -> State | None:
-        """From the listing, as long as that holds."""
-        if not self.survey.spent:
-            there = self.survey.has_bucket
-        else:
-            found = self.survey.aws.find(
-                "s3", "HeadBucket", {"NoSuchBucket", "NotFound", "404"}, Bucket=self.survey.bucket
-            )
-            there = found is not None
-        return {"name": self.survey.bucket} if there else None
+    def make(self) -> None:
+        """As `make_bucket`."""
+        make_bucket(self.survey.aws, self.survey.bucket)
 
-    def create(self, wish: State) -> None:
-        """Make it, unless taking the lock already did.
+    def remove(self) -> None:
+        """As `remove_bucket`."""
+        remove_bucket(self.survey.aws, self.survey.bucket)
 
-        Raises:
-            NotFound: the user named a bucket that doesn't exist.
-        """
-        if not self.own:
-            raise missing_bucket(self.survey.bucket)
-        if not self.survey.made_bucket:
-            make_bucket(self.survey.aws, self.survey.bucket)
-
-    def update(self, actual: State, wish: State) -> None:
-        """Nothing of it changes."""
-
-    def delete(self) -> None:
-        """Remove it if ours and empty. With the lock in it, that is done when the lock is given back."""
-        if self.own and not self.survey.locked:
-            remove_bucket(self.survey.aws, self.survey.bucket)
+    def missing(self) -> NotFound:
+        """As `missing_bucket`."""
+        return missing_bucket(self.survey.bucket)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
-from clouddeploy.engine.resource import State
+from clouddeploy.engine.bucket import BaseBucket
 from clouddeploy.errors import CloudDeployError, NotFound
 from clouddeploy.providers.gcp.client import Gcp
 from clouddeploy.providers.gcp.faults import EXISTS, MISSING, matches
@@ -70,60 +69,26 @@ def missing_bucket(name: str) -> NotFound:
     )
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """The bucket as a resource. Other deployments may use it, so it is removed only when empty.
-
-    Args:
-        survey: the deployment's listing, which tells whether it exists.
-        own: made by us and ours to remove; False for one that the user named.
-    """
-
-    survey: Survey
-    own: bool
-    needs: tuple[str, ...] = ()
-    kind: ClassVar[str] = "bucket"
-    immutable: ClassVar[frozenset[str]] = frozenset()
-
-    @property
-    def key(self) -> str:
-        """``bucket/<name>``."""
-        return f"bucket/{self.survey.bucket}"
+class Bucket(BaseBucket[Survey]):
+    """The bucket as a resource."""
 
     @property
     def removal(self) -> str:
         """Removes it when it is empty."""
         return f"gcloud storage buckets delete gs://{self.survey.bucket}"
 
-    def desired(self) -> State:
-        """The name is all there is."""
-        return {"name": self.survey.bucket}
+    def exists(self) -> bool:
+        """Ask whether it is there."""
+        return self.survey.gcp.find("storage", "GetBucket", MISSING, bucket=self.survey.bucket) is not None
 
-    def read(self) -> State | None:
-        """From the listing, as long as that holds."""
-        if not self.survey.spent:
-            there = self.survey.has_bucket
-        else:
-            found = self.survey.gcp.find("storage", "GetBucket", MISSING, bucket=self.survey.bucket)
-            there = found is not None
-        return {"name": self.survey.bucket} if there else None
+    def make(self) -> None:
+        """As `make_bucket`."""
+        make_bucket(self.survey.gcp, self.survey.bucket)
 
-    def create(self, wish: State) -> None:
-        """Make it, unless taking the lock already did.
+    def remove(self) -> None:
+        """As `remove_bucket`."""
+        remove_bucket(self.survey.gcp, self.survey.bucket)
 
-        Raises:
-            NotFound: the user named a bucket that doesn't exist.
-            NameConflict: somebody else has a bucket of that name.
-        """
-        if not self.own:
-            raise missing_bucket(self.survey.bucket)
-        if not self.survey.made_bucket:
-            make_bucket(self.survey.gcp, self.survey.bucket)
-
-    def update(self, actual: State, wish: State) -> None:
-        """Nothing of it changes."""
-
-    def delete(self) -> None:
-        """Remove it if ours and empty. With the lock in it, that is done when the lock is given back."""
-        if self.own and not self.survey.locked:
-            remove_bucket(self.survey.gcp, self.survey.bucket)
+    def missing(self) -> NotFound:
+        """As `missing_bucket`."""
+        return missing_bucket(self.survey.bucket)
