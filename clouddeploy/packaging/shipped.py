@@ -31,3 +31,20 @@ def runtime_files() -> dict[str, bytes]:
     folder = PACKAGE / "runtime"
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
     return {f"clouddeploy/runtime/{name}": found[name].read_bytes() for name in sorted(found)}
+
+
+SERVER = ("monitoring", "runtime", "server")
+"""Packages of ours that the model server is made of; besides them it imports ``errors`` alone."""
+
+
+def server_files() -> dict[str, bytes]:
+    """The model server's files by their path in a folder that can be imported from, sorted."""
+    from clouddeploy import __version__
+
+    own = f'"""As much of clouddeploy as its model server needs."""\n\n__version__ = "{__version__}"\n'
+    found = {"__init__.py": own.encode(), "errors.py": (PACKAGE / "errors.py").read_bytes()}
+    for part in SERVER:
+        for path in (PACKAGE / part).rglob("*"):
+            if path.suffix in (".py", ".html"):
+                found[path.relative_to(PACKAGE).as_posix()] = path.read_bytes()
+    return {f"clouddeploy/{name}": found[name] for name in sorted(found)}
