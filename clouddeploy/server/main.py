@@ -19,6 +19,9 @@ PREFIX = "CLOUDDEPLOY_SERVE_"
 NOT_SETTINGS = ("CLOUDDEPLOY_SERVE_ADMIN_TOKEN",)
 """Variables of that prefix that hold secrets and are read where they are used."""
 NEEDED = ("httptools", "uvloop", "msgspec", "orjson", "numpy")
+ASKING = ("api_keys", "jwt_keys", "open_paths")
+CERTIFIED = ("tls_certificate", "tls_key", "tls_client_ca")
+"""Settings whose checks load what a supervisor that has none of them can do without: 20 MB."""
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -80,12 +83,16 @@ def check_protection(settings: ServerSettings) -> None:
         SpecError: something can't.
         TargetError: a library is missing.
     """
-    from clouddeploy.server import tls
-    from clouddeploy.server.guards import access
+    unprotected = ServerSettings()
+    if any(getattr(settings, name) != getattr(unprotected, name) for name in ASKING):
+        from clouddeploy.server.guards import access
 
-    access.verifiers_of(settings)
-    if tls.on(settings):
-        tls.context_of(settings)
+        access.verifiers_of(settings)
+    if any(getattr(settings, name).name for name in CERTIFIED):
+        from clouddeploy.server import tls
+
+        if tls.on(settings):
+            tls.context_of(settings)
 
 
 def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 from clouddeploy.errors import CloudDeployError
 from clouddeploy.runtime.errors import LoadError
-from clouddeploy.server import tls
+from clouddeploy.server import collecting, tls
 from clouddeploy.server.app import App
 from clouddeploy.server.connection import Connection
 from clouddeploy.server.control import Status, listen
@@ -104,6 +104,7 @@ class Worker:
             await asyncio.wait((starting, stopping), return_when=FIRST_COMPLETED)
             if starting.done():
                 starting.result()
+                collecting.leave_out(app.models.all())
                 self._status.tell({"ready": os.getpid()})
                 await stopping
             else:
@@ -181,6 +182,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     status = Status(arguments.status)
+    collecting.seldom()
     try:
         settings = ServerSettings().changed(arguments.settings)
         sock, control = socket.socket(fileno=arguments.socket), socket.socket(fileno=arguments.control)

@@ -10,6 +10,7 @@ import torch
 
 from clouddeploy.runtime.loaders.torch_call import caller, device
 from clouddeploy.runtime.loaders.torch_graph import flat_forward
+from clouddeploy.runtime.loaders.torch_pages import share
 
 KNOWN = 1024
 
@@ -23,6 +24,7 @@ def load(path: Path, manifest: Mapping[str, Any]) -> Callable[[Any], Any]:
 
         program = move_to_device_pass(program, where)
     module = program.module()
+    share(module, path)
     return caller(checked_once(module, flat_forward(program, module)), manifest, where)
 
 

@@ -59,10 +59,12 @@ def load(name: str, version: str, folder: Path, settings: ServerSettings, *, alo
         max_wait_ms=settings.max_wait_ms,
     )
     engine.check = tensors.check_of(settings)
+    warming = time.perf_counter()
     engine.warm_up(_example(folder))
     headers = (("x-clouddeploy-model", service.release), ("x-clouddeploy-version", version))
-    load_s = time.perf_counter() - began
-    log.info("model %s version %s is loaded (%.2f s)", name, version, load_s)
+    load_s, warm_up_s = time.perf_counter() - began, time.perf_counter() - warming
+    told = "model %s version %s is loaded (%.2f s, of which the first predictions took %.3f s)"
+    log.info(told, name, version, load_s, warm_up_s)
     return Loaded(name, version, service, engine, service.release, headers, load_s)
 
 
