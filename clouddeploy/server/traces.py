@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clouddeploy.server.observing import by_headers
+from clouddeploy.server.attribution import by_headers
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from clouddeploy.monitoring.access_log import HELD_BYTES, Writer
 from clouddeploy.runtime.errors import STATUS, WireError
+from clouddeploy.server.attribution import code_of
 from clouddeploy.server.message import Response, refusal
-from clouddeploy.server.observing import code_of
 from clouddeploy.server.protocols.asking import text_error
 from clouddeploy.testing.served import ServerProcess, until, write_model
 from tests.unit.server_protocols.conftest import Serve, Server
@@ -148,7 +148,7 @@ def test_a_reader_that_is_too_slow_loses_lines_and_holds_nobody_up() -> None:
     writer = Writer(Path(f"/dev/fd/{writing}"), dropped.append)
     block = b"x" * 1023 + b"\n"
     for _ in range(2 * HELD_BYTES // (1024 * 1024)):
-        writer.write(block * 1024)
+        writer.write([block * 1024])
     assert sum(dropped) >= 1024
     os.close(writing)
     drain = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(reading, 1 << 20), b"")])
