@@ -186,6 +186,8 @@ def _out_of_range(path: str, value: object, dtype: str) -> WireError:
 
 
 def _path(field: str, shape: tuple[int, ...], index: int, suffix: str) -> str:
+    if not shape:  # one value alone, which has no place in a batch
+        return f"{field}{suffix}"
     first, *rest = (int(i) for i in np.unravel_index(index, shape))
     return f"{field}[{first}]{suffix}" + "".join(f"[{i}]" for i in rest)
 

@@ -17,9 +17,10 @@ from clouddeploy.runtime.errors import WireError
 
 MAGIC = b"\x93NUMPY"
 _HEADER_LIMIT = 4096
+_MOST_BYTES = 2**48
 _DESCR = re.compile(r"'descr':\s*'([<>|=][bifuUO]\d*)'")
 _ORDER = re.compile(r"'fortran_order':\s*(True|False)")
-_SHAPE = re.compile(r"'shape':\s*\(([\d,\s]*)\)")
+_SHAPE = re.compile(r"'shape':\s*\(([-\d,\s]*)\)")
 _FIX = "send the bytes that numpy.save writes for one array of numbers or text"
 
 
@@ -63,12 +64,18 @@ def _header(text: str, field: str) -> tuple[np.dtype[Any], tuple[int, ...], bool
         raise WireError("bad_dtype", f"{field} holds something else than one plain array", _FIX)
     if "O" in descr[1]:
         raise WireError("bad_dtype", f"{field} holds pickled objects, which are never loaded", _FIX)
-    sizes = tuple(int(size[:19]) for size in shape[1].split(",") if size.strip())
+    numbers = [size.strip() for size in shape[1].split(",")]
+    if not numbers[-1]:  # as in (2,) and ()
+        numbers.pop()
     try:
         dtype = np.dtype(descr[1])
     except (TypeError, ValueError) as error:
         raise WireError("bad_dtype", f"{field} has the unknown dtype {descr[1]!r}", _FIX) from error
-    if len(sizes) > 32 or math.prod(sizes) > 2**48:
+    if len(numbers) > 32 or not all(size.isdecimal() and len(size) < 16 for size in numbers):
+        raise WireError("bad_input", f"{field} has a shape that can't be right", _FIX)
+    sizes = tuple(map(int, numbers))
+    # Without the zeros among them: numpy makes no array of too large a shape, not even an empty one.
+    if math.prod(size or 1 for size in sizes) * dtype.itemsize > _MOST_BYTES:
         raise WireError("bad_input", f"{field} has a shape that can't be right", _FIX)
     return dtype, sizes, order[1] == "True"
 

@@ -122,6 +122,14 @@ def decode_predictions(body: bytes, content_type: str, signature: Signature | No
     if not isinstance(rows, list) or not rows:
         raise WireError("bad_input", "the response's predictions are no list", "see the endpoint's log")
     if isinstance(rows[0], dict):
+        names = rows[0].keys()
+        odd = next(
+            (i for i, row in enumerate(rows) if not (isinstance(row, dict) and row.keys() == names)), None
+        )
+        if odd is not None or not names:
+            raise WireError(
+                "bad_input", f"the response's predictions[{odd or 0}] has no names, or others", "see its log"
+            )
         known = {tensor.name: tensor for tensor in tensors}
         return {n: from_json([row[n] for row in rows], "predictions", known.get(n), f".{n}") for n in rows[0]}
     return from_json(rows, "predictions", only)

@@ -29,6 +29,7 @@ EXTENSIONS = (
     "clouddeploy.server.protocols",
     "clouddeploy.server.models.admin",
     "clouddeploy.server.engine.hanging",
+    "clouddeploy.server.engine.growing",
     "clouddeploy.server.observing",
 )
 """Modules whose ``install(app)`` adds what the settings switch on, in this order."""

@@ -138,6 +138,9 @@ def refusal(error: WireError, headers: Headers = ()) -> Response:
     if error.status in (429, 503):
         seconds: int = getattr(error, "retry_after_s", 1)  # those that know it tell it
         headers = (("retry-after", str(seconds)), *headers)
+    elif error.status == 405:
+        # RFC 9110, section 15.5.6
+        headers = (("allow", getattr(error, "allow", "")), *headers)
     return Response(error.status, error.body(), JSON, headers)
 
 

@@ -21,6 +21,19 @@ class Route:
     values: dict[str, str]
 
 
+class NotAllowed(WireError):
+    """A method that a path doesn't take.
+
+    Args:
+        message: what is wrong.
+        methods: that it takes.
+    """
+
+    def __init__(self, message: str, methods: list[str]) -> None:
+        super().__init__("method_not_allowed", message, f"use {' or '.join(methods)}")
+        self.allow = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
+
+
 class Routes:
     """The endpoints by method and path.
 
@@ -62,9 +75,7 @@ class Routes:
                 return Route(endpoint, found.groupdict())
         allowed = self.allowed(path)
         if allowed:
-            raise WireError(
-                "method_not_allowed", f"{path[:200]} doesn't take {method}", f"use {' or '.join(allowed)}"
-            )
+            raise NotAllowed(f"{path[:200]} doesn't take {method}", allowed)
         raise WireError("not_found", f"there is nothing at {path[:200]}", "see /docs for what there is")
 
     def allowed(self, path: str) -> list[str]:

@@ -335,7 +335,8 @@ class Engine:
             await future
 
     def abandon(self, error: WireError) -> None:
-        """Answer everything that waits or runs with `error`: the model won't."""
+        """Answer everything that waits or runs with `error`: the model won't. What still comes is refused."""
+        self.check = _abandoned
         for job in (*self._running, *self._waiting.clear()):
             _tell(job, error)
 
@@ -348,6 +349,10 @@ class Engine:
             self._timer = None
         self._lane.close()
         self._rest()
+
+
+def _abandoned(_: Request | Rows) -> None:
+    raise WireError("not_ready", "the model hangs; another worker takes its place", "try again in a moment")
 
 
 def _size(jobs: list[Job]) -> int:

@@ -70,7 +70,7 @@ def read(path: Path) -> dict[str, ApiKey]:
     """
     try:
         found = [_entry(row) for row in json.loads(path.read_text(encoding="utf-8"))["keys"]]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise SpecError(
             f"{str(path)!r} is no file of API keys",
             why=f"{type(error).__name__}: {error}",
@@ -85,7 +85,10 @@ def _entry(row: dict[str, Any]) -> ApiKey:
         isinstance(key.id, str) and isinstance(key.name, str) and re.fullmatch("[0-9a-f]{64}", key.sha256)
     ):
         raise ValueError(f"the entry {row.get('id')!r} is none of ours")
-    return ApiKey(key.id, key.name, key.sha256, float(key.created), key.expires and float(key.expires))
+    expires = None if key.expires is None else float(key.expires)
+    if expires is not None:
+        datetime.fromtimestamp(expires, UTC)  # neither NaN, which no clock ever reaches, nor no time at all
+    return ApiKey(key.id, key.name, key.sha256, float(key.created), expires)
 
 
 def write(path: Path, keys: dict[str, ApiKey]) -> None:

@@ -87,6 +87,7 @@ def parsed(data: bytes, where: object) -> Keys:
         SpecError: there are none.
     """
     import jwt
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
@@ -96,7 +97,10 @@ def parsed(data: bytes, where: object) -> Keys:
         for row in json.loads(data)["keys"]:
             if row.get("use", "sig") == "sig" and row.get("kty") != "oct":
                 found[str(row.get("kid", ""))] = jwt.PyJWK(row).key
-    except (ValueError, TypeError, KeyError, AttributeError, jwt.PyJWTError) as error:
+    except (
+        *(ValueError, TypeError, KeyError, AttributeError, RecursionError),
+        *(jwt.PyJWTError, UnsupportedAlgorithm),
+    ) as error:
         raise SpecError(
             f"{str(where)!r} holds no keys for tokens",
             why=f"{type(error).__name__}: {error}",
@@ -228,9 +232,12 @@ class Tokens:
                 leeway=self._leeway_s,
                 options={"require": ["exp"], "verify_aud": bool(self._audience)},
             )
-        except (jwt.PyJWTError, TypeError, ValueError) as error:
+            name = str(claims.get("sub") or claims.get("client_id") or "token")
+            name.encode()  # it goes into logs and counts
+            # PyJWT takes a number that is text, too.
+            return name, int(claims["exp"]) + self._leeway_s
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise WireError("unauthorized", f"the token isn't valid: {error}", "send another") from error
-        return str(claims.get("sub") or claims.get("client_id") or "token"), claims["exp"] + self._leeway_s
 
     def _key(self, header: dict[str, Any], keys: Keys) -> Any:
         """The key for a token, which must be of the kind that its algorithm has."""

@@ -62,6 +62,9 @@ class Buckets:
         rate: tokens a second.
         burst: tokens of a full bucket.
         clock: seconds; the same in all processes.
+
+    Raises:
+        SpecError: the file can't be made, or there is no room for it.
     """
 
     def __init__(
@@ -69,8 +72,15 @@ class Buckets:
     ) -> None:
         self._each_s, self._full_s, self._clock = 1 / rate, burst / rate, clock
         size = SETS * WAYS * SLOT.size
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, size)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            # All of it now: on a full disk, what is written to a mapped hole ends the process (SIGBUS).
+            os.posix_fallocate(self._file, 0, size)
+        except OSError as error:
+            why = str(error.strerror)
+            fix = "make room, or name another run_folder"
+            raise SpecError(f"rates can't be kept in {path}", why=why, fix=fix) from error
         self._cells = mmap.mmap(self._file, size)
 
     def take(self, name: str) -> float:

@@ -16,12 +16,14 @@ from clouddeploy.server.models.loaded import Loaded
 from clouddeploy.server.models.loading import in_thread, load, reason
 from clouddeploy.server.models.policy import Policy, newest_first
 from clouddeploy.server.models.state import Wish
+from clouddeploy.server.models.trials import Trials
 
 if TYPE_CHECKING:
     from clouddeploy.server.models.registry import Models
     from clouddeploy.server.settings import ServerSettings
 
 PATIENCE_S = 0.02
+AGAIN_S = 0.1
 LINES = 8
 """Lines of a trace that tell enough."""
 log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class Keeper:
         self._alone = bool(settings.models.name) and is_model(self._root)
         root = None if self._alone or not settings.models.name else self._root
         self._folders = Folders(root, settings.settle_s)
+        self._trials = Trials(settings.run_folder)
         self._found: Found = {}
         self._marks: dict[tuple[str, str], Mark] = {}
         self._failures: dict[tuple[str, str], Failure] = {}
@@ -149,7 +152,9 @@ class Keeper:
             missing = [v for v in wanted if self._lacks(name, v, there[v])]
             if not missing:
                 break
-            await self._load(name, missing[0], there[missing[0]])
+            if not await self._load(name, missing[0], there[missing[0]]):
+                asyncio.get_running_loop().call_later(AGAIN_S, self.wake)
+                return
         for version in set(self._models.loaded(name)) - set(wanted):
             del self._marks[name, version]
             self._models.drop(name, version)
@@ -176,25 +181,35 @@ class Keeper:
         wish = self._models.wishes.get(name, Wish())
         return failure.mark == candidate.mark and failure.attempt >= wish.attempt
 
-    async def _load(self, name: str, version: str, candidate: Candidate) -> None:
+    async def _load(self, name: str, version: str, candidate: Candidate) -> bool:
+        """Load a version, or note why it can't be; False while another worker tries it."""
         key = (name, version)
-        self._loading = key
-        self._models.report()
         attempt = self._models.wishes.get(name, Wish()).attempt
-        try:
-            alone = candidate.folder == self._root
-            loaded = await in_thread(lambda: _load_whole(name, version, candidate, self._settings, alone))
-        except Exception as error:  # noqa: BLE001  # the model's code is anybody's
-            trace = "".join(traceback.format_exception(error.__cause__ or error)).splitlines()
-            self._failures[key] = Failure(candidate.mark, attempt, reason(error), tuple(trace[-LINES:]))
-            if not self._alone:  # or it is told by who started the server
-                log.error("model %s version %s can't be loaded\n%s", name, version, "\n".join(trace))
-            return
-        finally:
-            self._loading = None
+        with self._trials.turn(name, version, candidate.mark, attempt, first=not self._begun) as turn:
+            if turn == "later":
+                return False
+            self._loading = key
+            self._models.report()
+            try:
+                if turn == "deadly":
+                    raise LoadError("a worker's process ended while it loaded it")
+                alone = candidate.folder == self._root
+                loaded = await in_thread(lambda: _load_whole(name, version, candidate, self._settings, alone))
+            except Exception as error:  # noqa: BLE001  # the model's code is anybody's
+                self._note(key, candidate, attempt, error)
+                return True
+            finally:
+                self._loading = None
         self._failures.pop(key, None)
         self._marks[key] = candidate.mark
         self._models.have(loaded)
+        return True
+
+    def _note(self, key: tuple[str, str], candidate: Candidate, attempt: int, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error.__cause__ or error)).splitlines()
+        self._failures[key] = Failure(candidate.mark, attempt, reason(error), tuple(trace[-LINES:]))
+        if not self._alone:  # or it is told by who started the server
+            log.error("model %s version %s can't be loaded\n%s", *key, "\n".join(trace))
 
     def prospect(self, name: str) -> tuple[bool, str]:
         """Whether a model without a version that answers may get one soon, and else why it has none."""

@@ -70,7 +70,7 @@ def ask(
         body: the bytes of a request that was read fast, as the wire contract has them.
 
     Raises:
-        WireError: too many wait.
+        WireError: too many wait, or the model streams.
     """
 
     def done(outcome: Outcome) -> None:
@@ -86,5 +86,20 @@ def ask(
         assert isinstance(outcome, WireError)
         exchange.reply(frame(outcome, loaded.headers))
 
+    check_whole(loaded)
     exchange.batch = request.size
     loaded.engine.ask(request, exchange, done, body)
+
+
+def check_whole(loaded: Loaded) -> None:
+    """Refuse to ask a model that gives its predictions bit by bit, for a protocol that has no streams.
+
+    Raises:
+        WireError: ``not_acceptable``.
+    """
+    if loaded.service.streams:
+        raise WireError(
+            "not_acceptable",
+            f"the model {loaded.name} gives its predictions bit by bit, which this protocol has not",
+            f"ask /models/{loaded.name}/predict",
+        )

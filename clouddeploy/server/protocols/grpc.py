@@ -21,6 +21,7 @@ from clouddeploy.server.engine.jobs import Outcome
 from clouddeploy.server.exchange import Exchange
 from clouddeploy.server.message import Head, Request, Response, refusal
 from clouddeploy.server.protocols import tensors, v2
+from clouddeploy.server.protocols.asking import check_whole
 from clouddeploy.server.protocols.grpc_messages import METHODS, SERVICE, messages
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ CODES = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    406: "UNIMPLEMENTED",
     413: "RESOURCE_EXHAUSTED",
     429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
@@ -193,6 +195,7 @@ class _Service:
 
     async def _infer(self, request: Any, exchange: Exchange) -> Any:
         loaded = self._loaded(request.model_name, request.model_version, exchange)
+        check_whole(loaded)
         asked = tensors.to_request(_arrays(request), loaded.service.signature)
         wanted = tuple(tensors.Wanted(one.name, binary=False) for one in request.outputs)
         answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()

@@ -29,6 +29,8 @@ LOOK_S = 0.5
 SWEEP_S = 10.0
 AGAIN_S = 0.2
 PATIENCE_S = 600.0
+PAUSE_S = 3.0
+"""After a job that could not be worked on, such as for a full disk."""
 MOST_TRIES = 3
 """A job that ended so many workers isn't tried again."""
 log = logging.getLogger(__name__)
@@ -142,7 +144,8 @@ class Workbench:
         except WireError as error:
             log.info("job %s is gone: %s", job, error)
         except OSError as error:
-            log.error("job %s can't be worked on: %s", job, error)
+            log.error("job %s can't be worked on for now: %s", job, error)
+            await asyncio.sleep(PAUSE_S)  # while the disk is full, at once would be for ever
         finally:
             os.close(claim)
 
@@ -166,7 +169,11 @@ class Workbench:
             await asyncio.to_thread(self._store.finish, job, end, body)
         except OSError as error:
             lost = WireError("prediction_failed", f"the result can't be kept: {error.strerror}", "try again")
-            self._store.finish(job, End("failed", self.now(), lost.status), lost.body())
+            try:
+                self._store.finish(job, End("failed", self.now(), lost.status), lost.body())
+            except OSError:
+                self._store.put_back(job)
+                raise
         if head.webhook:
             self.wake()
 

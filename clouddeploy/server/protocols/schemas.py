@@ -10,11 +10,18 @@ from clouddeploy.runtime.signature import Signature, Tensor
 Schema = dict[str, Any]
 MOST_VALUES = 16_384
 """Numbers of an example at the most; a longer one is left out."""
+BEYOND = 3.4028235677973366e38
+"""From here on numbers are rounded to infinity as float32."""
 TYPES: dict[str, Schema] = {
     "bool": {"type": "boolean"},
     "str": {"type": "string"},
-    "float16": {"type": "number"},
-    "float32": {"type": "number", "format": "float"},
+    "float16": {"type": "number", "exclusiveMinimum": -65520, "exclusiveMaximum": 65520},
+    "float32": {
+        "type": "number",
+        "format": "float",
+        "exclusiveMinimum": -BEYOND,
+        "exclusiveMaximum": BEYOND,
+    },
     "float64": {"type": "number", "format": "double"},
     **{
         f"int{bits}": {"type": "integer", "minimum": -(2 ** (bits - 1)), "maximum": 2 ** (bits - 1) - 1}
@@ -25,28 +32,49 @@ TYPES: dict[str, Schema] = {
 ANY: Schema = {"description": "the model's signature isn't known"}
 
 
-def value_schema(tensor: Tensor, sizes: tuple[int | None, ...] | None = None) -> Schema:
-    """The schema of one example of `tensor`, or of nested lists of `sizes`."""
+def value_schema(tensor: Tensor, *, taken: bool = False) -> Schema:
+    """The schema of one example of `tensor`.
+
+    Args:
+        tensor: its dtype and shape.
+        taken: it is an input. Of a list of no lists nobody could tell how many dimensions it has.
+    """
     schema = TYPES[tensor.dtype]
-    for size in reversed(tensor.shape[1:] if sizes is None else sizes):
-        fixed = {} if size is None else {"minItems": size, "maxItems": size}
-        schema = {"type": "array", "items": schema, **fixed}
+    for size in reversed(tensor.shape[1:]):
+        bounds = {"minItems": size, "maxItems": size}
+        if size is None:
+            bounds = {"minItems": 1} if taken and schema["type"] == "array" else {}
+        schema = {"type": "array", "items": schema, **bounds}
     return schema
 
 
-def row_schema(tensors: tuple[Tensor, ...]) -> Schema:
+def row_schema(tensors: tuple[Tensor, ...], *, taken: bool = False) -> Schema:
     """The schema of one example: a value, or an object where there are several tensors."""
     if not tensors:
         return ANY
     if len(tensors) == 1:
-        return value_schema(tensors[0])
-    return closed({tensor.name: value_schema(tensor) for tensor in tensors})
+        return value_schema(tensors[0], taken=taken)
+    return closed({tensor.name: value_schema(tensor, taken=taken) for tensor in tensors})
 
 
 def closed(properties: dict[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
     """An object with these properties and no others."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def columns_schema(tensors: tuple[Tensor, ...]) -> Schema:
+    """The schema of a batch in columns: a list for each tensor, without its name where there is one alone."""
+    if not tensors:
+        return ANY
+    columns = {tensor.name: batch_schema(value_schema(tensor, taken=True)) for tensor in tensors}
+    named = closed(columns)
+    return named if len(tensors) > 1 else {"oneOf": [*columns.values(), named]}
+
+
+def nullable(schema: Schema) -> Schema:
+    """`schema`, or null, which here means what is missing."""
+    return {**schema, "type": [schema["type"], "null"]}
 
 
 def batch_schema(row: Schema) -> Schema:

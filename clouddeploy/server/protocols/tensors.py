@@ -57,7 +57,8 @@ def shape_of(value: Any, field: str) -> tuple[int, ...]:
     sizes = value if isinstance(value, list) else [None]
     if not all(type(size) is int and 0 <= size < MOST_ELEMENTS for size in sizes):
         raise WireError("bad_shape", f"{field}.shape is no list of whole numbers from 0", "correct it")
-    if len(sizes) > MOST_DIMENSIONS or math.prod(sizes) > MOST_ELEMENTS:
+    # Without the zeros among them: numpy makes no array of too large a shape, not even an empty one.
+    if len(sizes) > MOST_DIMENSIONS or math.prod(size or 1 for size in sizes) > MOST_ELEMENTS:
         raise WireError("bad_shape", f"{field}.shape can't be right", "send fewer dimensions or examples")
     if not sizes or not sizes[0]:
         raise WireError("bad_shape", f"{field} holds no example", "send a batch of at least one example")

@@ -150,8 +150,8 @@ def answer(loaded: Loaded, exchange: Exchange, verb: str, read: Read) -> None:
     value = strict_json.loads(request.body)
     if not isinstance(value, dict):
         raise WireError("bad_input", "the body is no object", FIX)
-    name = value.pop("signature_name", None) or DEFAULT
-    if name not in (DEFAULT, METHODS.get(verb)):
+    name = value.pop("signature_name", None)
+    if name not in (None, "", DEFAULT, METHODS.get(verb)):
         raise WireError(
             "bad_input", f'Serving signature key "{str(name)[:80]}" not found.', f"the signature is {DEFAULT}"
         )
@@ -186,6 +186,8 @@ def _answer_fast(loaded: Loaded, exchange: Exchange) -> bool:
 
 def _named(error: WireError, field: str) -> WireError:
     """`error` with the field's name in this API."""
+    if "inputs[" not in error.message:
+        return error
     return WireError(error.code, error.message.replace("inputs[", f"{field}[", 1), error.fix)
 
 

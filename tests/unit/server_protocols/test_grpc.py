@@ -160,6 +160,13 @@ def test_a_model_that_fails_is_internal(connect: Connect) -> None:
     assert "secret" not in error.details()
 
 
+def test_a_model_that_gives_its_predictions_bit_by_bit_is_not_for_this_protocol(connect: Connect) -> None:
+    _, client = connect("def predict(x):\n    yield x\n")
+    error = client.refused("ModelInfer", model_name="m", inputs=[tensor(fp32_contents=[1, 2])])
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "bit by bit" in error.details()
+
+
 def test_guards_see_calls_as_requests_of_v2(connect: Connect) -> None:
     server, client = connect()
     seen: list[tuple[str, str]] = []
