@@ -39,9 +39,10 @@ SERVER = ("monitoring", "runtime", "server")
 
 def server_files() -> dict[str, bytes]:
     """The model server's files by their path in a folder that can be imported from, sorted."""
-    from clouddeploy import __version__
+    from importlib.metadata import version
 
-    own = f'"""As much of clouddeploy as its model server needs."""\n\n__version__ = "{__version__}"\n'
+    number = version("clouddeploy")
+    own = f'"""As much of clouddeploy as its model server needs."""\n\n__version__ = "{number}"\n'
     found = {"__init__.py": own.encode(), "errors.py": (PACKAGE / "errors.py").read_bytes()}
     for part in SERVER:
         for path in (PACKAGE / part).rglob("*"):

@@ -1,9 +1,10 @@
 """``python -m clouddeploy.server.container serve``: the server in a container, wherever that runs.
 
 The port is what the platform says: ``PORT`` (Cloud Run documentation, "Container runtime contract"), else
-``SAGEMAKER_BIND_TO_PORT`` or 8080, and the model lies in ``/opt/ml/model`` (Amazon SageMaker Developer
-Guide, "Use Your Own Inference Code with Hosting Services"). Everything else is told by variables such as
-``CLOUDDEPLOY_SERVE_MAX_BATCH=16``, of which those without a word here have the server's own defaults.
+``SAGEMAKER_BIND_TO_PORT`` or 8080. It opens when the model is ready, as Cloud Run looks at nothing else. The
+model lies in ``/opt/ml/model`` (Amazon SageMaker Developer Guide, "Use Your Own Inference Code with Hosting
+Services"). Everything else is told by variables such as ``CLOUDDEPLOY_SERVE_MAX_BATCH=16``, of which those
+without a word here have the server's own defaults.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def settings_of(environ: Mapping[str, str]) -> ServerSettings:
     found: dict[str, Any] = {
         "host": "0.0.0.0",
         "port": _port(environ),
+        "open_when_ready": True,
         "models": MODEL,
         "workers": cores.whole(cores.usable()),
         "drain_s": DRAIN_S,

@@ -18,6 +18,7 @@ class Listening:
         port: 0 takes a free one.
         count: of workers.
         share: let each worker have its own (``SO_REUSEPORT``).
+        listen: take connections from now on; otherwise none is taken before somebody listens.
 
     Attributes:
         sockets: by number of the worker.
@@ -28,8 +29,8 @@ class Listening:
         SpecError: the address can't be listened on.
     """
 
-    def __init__(self, host: str, port: int, count: int, *, share: bool = True) -> None:
-        self._host, self.port = host, port
+    def __init__(self, host: str, port: int, count: int, *, share: bool = True, listen: bool = True) -> None:
+        self._host, self.port, self._listen = host, port, listen
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.shared = not (share and hasattr(socket, "SO_REUSEPORT"))
         self.sockets: list[socket.socket] = []
@@ -60,7 +61,8 @@ class Listening:
                 except OSError:
                     self.shared = True  # a kernel or a sandbox that doesn't have it
             sock.bind((self._host, self.port))
-            sock.listen(BACKLOG)
+            if self._listen:
+                sock.listen(BACKLOG)
         except OSError:
             sock.close()
             raise

@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clouddeploy.server import cores
 from clouddeploy.server.settings import ServerSettings
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 30.0
 STEADY_S = 60.0
 """A worker that lived so long is replaced without a pause."""
-FOR_OTHERS_S, ALONE_S = 600.0, 1.0
+FOR_OTHERS_S, ALONE_S, FOR_EVER_S = 600.0, 1.0, 1e9
 """How long a worker that takes a dead one's place leaves connections waiting while it isn't ready: when
 others serve, and when nobody does, so that a client must not be refused for a moment's sake."""
 ENDING_S = 5.0
@@ -156,7 +157,7 @@ def start(seat: Seat, settings: ServerSettings, *, waits_s: float) -> Sitter:
 
 
 def _environment(number: int, settings: ServerSettings) -> dict[str, str]:
-    threads = str(settings.threads or max(1, (os.cpu_count() or 1) // settings.workers))
+    threads = str(settings.threads or cores.whole(cores.usable() / settings.workers))
     # Threads of a prediction that wait for one another must not spin where others want the core.
     given = {"CLOUDDEPLOY_THREADS": threads, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
     return {**given, **os.environ, "CLOUDDEPLOY_WORKER": str(number)}

@@ -16,6 +16,8 @@ class ServerSettings:
     Args:
         host: address that it listens on; only this machine's own unless told otherwise.
         port: 0 lets the operating system choose.
+        open_when_ready: open the port when every model has answered a warm-up request; otherwise it is open
+            at once, and requests are told ``not_ready`` until then.
         workers: processes that answer requests.
         threads: threads of one prediction in a worker; 0 divides the cores among the workers.
         max_batch: examples that one call of the model gets at the most.
@@ -24,6 +26,8 @@ class ServerSettings:
         timeout_ms: milliseconds that a request may wait for its predictions, unless its header
             ``x-timeout-ms`` tells otherwise; 0 lets it wait for as long as it takes.
         hang_s: seconds that a prediction may take before its worker is replaced; 0 for no limit.
+        max_memory_mb: megabytes of its own that a worker may hold before it is replaced, such as for a model
+            that leaks; 0 for any.
         body_limit: bytes of a request's body.
         head_limit: bytes of a request's first line and headers.
         head_timeout_s: seconds in which a request's head must arrive; its body has these too, and one
@@ -86,6 +90,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    open_when_ready: bool = False
     workers: int = 1
     threads: int = 0
     max_batch: int = 32
@@ -93,6 +98,7 @@ class ServerSettings:
     queue: int = 512
     timeout_ms: float = 0
     hang_s: float = 300
+    max_memory_mb: float = 0
     body_limit: int = 64 << 20
     head_limit: int = 32 << 10
     head_timeout_s: float = 10

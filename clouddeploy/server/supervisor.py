@@ -20,7 +20,7 @@ from pathlib import Path
 
 from clouddeploy.errors import CloudDeployError, ModelError
 from clouddeploy.server.listening import Listening
-from clouddeploy.server.seats import ALONE_S, ENDING_S, FOR_OTHERS_S, Seat, Sitter, how, start
+from clouddeploy.server.seats import ALONE_S, ENDING_S, FOR_EVER_S, FOR_OTHERS_S, Seat, Sitter, how, start
 from clouddeploy.server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -91,13 +91,18 @@ class Supervisor:
             os.close(writing)
 
     def _listen(self) -> None:
-        self._listening = Listening(self.settings.host, self.settings.port, self.settings.workers)
+        settings = self.settings
+        self._listening = Listening(
+            settings.host, settings.port, settings.workers, listen=not settings.open_when_ready
+        )
         self.settings = replace(self.settings, port=self._listening.port)
         self._seats = [Seat(number, sock) for number, sock in enumerate(self._listening.sockets)]
 
     def _start(self, seat: Seat) -> None:
         others = any(one.served for one in self._seats)
         waits_s = FOR_OTHERS_S if others else ALONE_S if self._was_ready else 0.0
+        if self.settings.open_when_ready and not self._was_ready:
+            waits_s = FOR_EVER_S
         seat.sitter = start(seat, self.settings, waits_s=waits_s)
         self._selector.register(seat.sitter.status, selectors.EVENT_READ, seat.sitter)
 

@@ -23,6 +23,8 @@ from clouddeploy.testing.wheelhouse import Wheelhouse
 
 REGION = "eu-west-1"
 LOCAL_RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+SERVER = ("httptools", "msgspec", "numpy", "orjson", "uvloop")
+"""Distributions that the image with our server holds."""
 READS = ("Get", "Head", "List", "Describe", "Filter", "Invoke", "Search", "Simulate")
 
 
@@ -271,7 +273,7 @@ def cloud_run() -> Iterator[GoogleRig]:
         "compute": Compute(memory_mb=1024, architecture=local_architecture()),
         "autoscaling": Autoscaling(min=0, max=3, concurrency=4),
     }
-    with local_wheels("numpy", framework=True), _emulator() as cloud:
+    with local_wheels(*SERVER), _emulator() as cloud:
         extra = {"runtime": LOCAL_RUNTIME.replace(".", "")}
         yield GoogleRig(cloud, "cloud-run", wish, Autoscaling(min=1, max=2, concurrency=4), extra)
 

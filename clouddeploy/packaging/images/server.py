@@ -43,7 +43,11 @@ CODE = frozenset(("clouddeploy", LOCK, PACKAGES))
 SERVE = ("httptools>=0.6.4", "msgspec>=0.19", "orjson>=3.10", "uvloop>=0.21")
 """What the server needs: the extra ``serve``."""
 ENTRYPOINT, COMMAND = ("python", "-m", "clouddeploy.server.container"), ("serve",)
-ENV = {"PYTHONPATH": "/app", "PYTHONUNBUFFERED": "1"}
+ENV = {
+    "CLOUDDEPLOY_SERVE_MODELS": ROOTS["model"],
+    "PYTHONPATH": ROOTS["app"],
+    "PYTHONUNBUFFERED": "1",
+}
 
 
 @dataclass(frozen=True)

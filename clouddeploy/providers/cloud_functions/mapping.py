@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from clouddeploy.engine.finding import Mapped
 from clouddeploy.providers.gcp.run.mapping import COMMON
@@ -16,4 +17,7 @@ AUTOSCALING: Mapping[str, Mapped] = {
         "maximum instances (serviceConfig.maxInstanceCount), which Google may exceed for a short time",
     ),
     **COMMON,
+    "concurrency": replace(
+        COMMON["concurrency"], how=f"{COMMON['concurrency'].how}; THREADS is set to the cap"
+    ),
 }

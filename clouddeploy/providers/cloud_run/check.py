@@ -45,7 +45,7 @@ def check(deployment: Deployment, options: Options, region: str, *, host: str = 
     sizes.cpu_of(deployment.compute, options, concurrency)
     refuse_scaling(deployment.autoscaling, options.cpu)
     checks.refuse_env(
-        environment(deployment, concurrency),
+        environment(deployment),
         options.secrets,
         RESERVED_ENV,
         RESERVED_PREFIXES,

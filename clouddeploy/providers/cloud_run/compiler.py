@@ -11,7 +11,7 @@ from clouddeploy.model import Model
 from clouddeploy.packaging.artifact import Member
 from clouddeploy.packaging.images import Base, ImageArtifact, Reference
 from clouddeploy.packaging.images.base_lock import locked_base
-from clouddeploy.packaging.images.cloud_run import run_base, run_image
+from clouddeploy.packaging.images.server import server_base, server_image
 from clouddeploy.providers.cloud_run import configuration, names
 from clouddeploy.providers.cloud_run.image import Image
 from clouddeploy.providers.cloud_run.options import Options
@@ -137,12 +137,12 @@ def _packed(model: Model, options: Options, packager: Packager) -> Files:
 
 def built(gcp: Gcp, options: Options, files: Files, architecture: str) -> ImageArtifact:
     """The image of `files` on the wished base; nothing is written or sent yet."""
-    return run_image(base_of(gcp, options, architecture), files.members)
+    return server_image(base_of(gcp, options, architecture), files.members)
 
 
 def base_of(gcp: Gcp, options: Options, architecture: str) -> Base:
     """The base image, as it was first found (see `locked_base`)."""
-    reference = options.base_image or run_base(options.python)
+    reference = options.base_image or server_base(options.python)
     # Where something answers instead of Google, that holds the public images too.
     host = registry_host(gcp) if gcp.endpoint_url else Reference.parse(reference).host
     return locked_base(reference, architecture=architecture, registry=open_registry(gcp, host))

@@ -18,10 +18,8 @@ from clouddeploy.providers.gcp.run.site import is_reconciling
 from clouddeploy.providers.gcp.secrets import LATEST
 from clouddeploy.spec import Deployment, digest_of
 
-CORS_ORIGINS = "CLOUDDEPLOY_CORS_ORIGINS"
-"""Read by our entry."""
-THREADS = "THREADS"
-"""Read by functions-framework: threads of one instance."""
+CORS_ORIGINS, WORKERS = "CLOUDDEPLOY_SERVE_CORS_ORIGINS", "CLOUDDEPLOY_SERVE_WORKERS"
+"""Read by our server."""
 IMAGE_NOTE = "clouddeploy-image"
 """Annotation of a template: the URI of the image that its digest label stands for."""
 GPU_LIMIT = "nvidia.com/gpu"
@@ -69,7 +67,7 @@ def wished(
         "timeout_s": compute.timeout_s,
         "concurrency": concurrency,
         "startup_s": min(compute.startup_timeout_s, STARTUP_S),
-        "env": with_project(environment(deployment, concurrency), options.secrets, project),
+        "env": with_project(environment(deployment), options.secrets, project),
         "secrets": dict(options.secrets),
         "service_account": account,
         "vpc_connector": options.vpc_connector,
@@ -92,11 +90,14 @@ def wished(
     }
 
 
-def environment(deployment: Deployment, concurrency: int) -> dict[str, str]:
-    """The variables but the one that names the release; the user's own values win."""
+def environment(deployment: Deployment) -> dict[str, str]:
+    """The variables but the one that names the release; the user's own values win.
+
+    One worker, so that the model is in memory once: a prediction has as many threads as there are processors.
+    """
     origins = deployment.access.cors_origins
     ours = {CORS_ORIGINS: ",".join(origins)} if origins else {}
-    return {THREADS: str(concurrency), **ours, **deployment.env}
+    return {WORKERS: "1", **ours, **deployment.env}
 
 
 def service(wish: Mapping[str, Any], name: str, image: str, project: str) -> dict[str, Any]:
@@ -163,8 +164,8 @@ def _container(wish: Mapping[str, Any], image: str, project: str) -> dict[str, A
 
 
 def _probe(wish: Mapping[str, Any]) -> dict[str, Any]:
-    """Asked each second: of our own entry whether the model is loaded, of another image for its port."""
-    asked = {"tcpSocket": {"port": PORT}} if wish["image"] else {"httpGet": {"path": "/health", "port": PORT}}
+    """Asked each second: of our own server whether the model is loaded, of another image for its port."""
+    asked = {"tcpSocket": {"port": PORT}} if wish["image"] else {"httpGet": {"path": "/ready", "port": PORT}}
     return {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": wish["startup_s"], **asked}
 
 

@@ -10,7 +10,7 @@ from clouddeploy.engine.finding import Cost, Finding, Mapped
 from clouddeploy.errors import CloudDeployError, NotFound, NotSupported, SpecError
 from clouddeploy.model import Model
 from clouddeploy.packaging.images import Base, Reference
-from clouddeploy.packaging.images.cloud_run import RunFiles, run_files
+from clouddeploy.packaging.images.server import ServerFiles, server_files
 from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.cloud_run import configuration
 from clouddeploy.providers.cloud_run.check import check, refuse_scaling
@@ -48,9 +48,11 @@ TIMEOUT_S = 3600.0
 EMBEDDED_REGION = "europe-west1"
 
 
-def packed(model: Model, *, python: str, architecture: str, form: str, torch_index: str | None) -> RunFiles:
+def packed(
+    model: Model, *, python: str, architecture: str, form: str, torch_index: str | None
+) -> ServerFiles:
     """`model` packed for Cloud Run by clouddeploy."""
-    return run_files(
+    return server_files(
         model, python=python, architecture=architecture, form=cast(Form, form), torch_index=torch_index
     )
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from clouddeploy.runtime.decode import JSON, Request
+from clouddeploy.runtime.decode import JSON, NPY, Request
 from clouddeploy.runtime.encode import Result, accepted
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.engine.codec import Codec
@@ -55,7 +55,8 @@ def install(app: App, streams: Streams | None = None) -> None:
     def one(exchange: Exchange) -> None:
         tell(exchange, described(find(models, exchange)))
 
-    app.routes.add("POST", "/predict", predict)
+    for path in ("/predict", "/"):  # where a platform's address is told without a path
+        app.routes.add("POST", path, predict)
     app.routes.add("POST", "/batch_predict", predict_batch)
     for path in (MODEL, f"{MODEL}/versions/{{version}}", f"{MODEL}/labels/{{label}}"):
         app.routes.add("POST", f"{path}/predict", predict_named)
@@ -129,7 +130,10 @@ def answer(
         return streams.answer(loaded, asked, exchange, named)
 
     engine = loaded.engine
-    wanted = engine.codec.read(request.body, kind)
+    if accept in JSON_FIRST or kind == NPY:
+        wanted = engine.codec.read(request.body, kind)
+    else:  # what is read as rows is answered as JSON
+        wanted = loaded.service.decode(request.body, kind)
     if accept not in JSON_FIRST:
         accepted(accept)
     if batch_only:

@@ -183,21 +183,36 @@ def test_an_image_runs_its_own_command_in_its_own_folder(bench: Bench, tmp_path:
     assert "Application failed to start" in failed.value.tail[0]
 
 
+SUMMING = """
+import http.server, os
+import numpy
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", "1")
+        self.end_headers()
+        self.wfile.write(str(numpy.arange(3).sum()).encode())
+
+    do_GET = do_POST
+
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
+"""
+
+
 def test_an_image_for_another_python_runs_with_this_machines_packages(bench: Bench, tmp_path: Path) -> None:
     other = "3.12" if sys.version_info.minor == 13 else "3.13"
     app = tmp_path / "app"
     (app / "numpy").mkdir(parents=True)
     (app / "numpy" / "__init__.py").write_text("raise ImportError('for another Python')")
-    (app / "main.py").write_text(
-        "import numpy\ndef predict(request):\n    return str(numpy.arange(3).sum())\n"
-    )
-    (app / "requirements.lock").write_text("numpy==99.0\nfunctions-framework==99.0\n")
+    (app / "main.py").write_text(SUMMING)
+    (app / "requirements.lock").write_text("numpy==99.0\n")
     packages = {"python": other, "architecture": "x86_64", "entries": ["numpy", "../outside"]}
     (app / "clouddeploy-packages.json").write_text(json.dumps(packages))
     spec = RevisionSpec(
         name="echo-00030-abc", service="echo", project="p", region="r", root=tmp_path, workdir="/app",
-        command=("python", "-m", "functions_framework"), log=bench.log,
-        env={"FUNCTION_TARGET": "predict", "FUNCTION_SOURCE": "/app/main.py"},
+        command=("python", "/app/main.py"), log=bench.log,
     )  # fmt: skip
     bench.plane.add(spec)
     assert bench.ask(spec).body == b"3"

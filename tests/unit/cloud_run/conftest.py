@@ -18,7 +18,7 @@ from clouddeploy.emulator.settings import Settings
 from clouddeploy.model import Model
 from clouddeploy.packaging.artifact import Member
 from clouddeploy.packaging.images import Base, Registry
-from clouddeploy.packaging.images.cloud_run import run_image
+from clouddeploy.packaging.images.server import server_image
 from clouddeploy.providers.cloud_run import CloudRun
 from clouddeploy.providers.gcp.client import Gcp, Transport
 from clouddeploy.spec import Access, Autoscaling, Compute, Deployment
@@ -46,7 +46,7 @@ class Text:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        return (Member.of_bytes("main.py", self.text.encode()),)
+        return (Member.of_bytes("app/main.py", self.text.encode()),)
 
 
 def packed(model: Model, *, python: str, architecture: str, form: str, torch_index: str | None) -> Text:
@@ -171,7 +171,7 @@ class Bench:
         self.transport("artifactregistry", "CreateRepository", {**params, "body": {"format": "DOCKER"}})
         registry = Registry(self.host(), credentials=lambda _: ("oauth2accesstoken", "embedded-cloud"))
         base = Base.resolve("python:3.13-slim", architecture="x86_64", registry=registry)
-        image = run_image(base, Text(text).members)
+        image = server_image(base, Text(text).members)
         return image.push(registry, f"{PROJECT}/{repository}/{name}", "v1").reference
 
 

@@ -51,8 +51,8 @@ def test_the_image_is_deployed_by_its_digest_and_runs_as_an_account_of_its_own(
     assert described["image"].startswith(start)
     assert described["service_account"].startswith(f"cd-{NAME}-")
     (spec,) = bench.plane.specs.values()
-    assert list(spec.command) == ["python", "-m", "functions_framework"]
-    assert spec.env["THREADS"] == "80"
+    assert list(spec.command) == ["python", "-m", "clouddeploy.server.container", "serve"]
+    assert spec.env["CLOUDDEPLOY_SERVE_WORKERS"] == "1", "the model is in memory once"
     assert spec.workdir == "/app"
 
 

@@ -41,6 +41,18 @@ def test_npy_and_csv_go_in_and_out(serve: Serve) -> None:
     assert server.post("/predict", b"x", content_type="image/png").status == 415
 
 
+@pytest.mark.parametrize("path", ["/predict", "/invocations"])
+def test_json_in_gives_npy_and_csv_out_where_they_are_accepted(serve: Serve, path: str) -> None:
+    server = serve()
+    for asked in ({"inputs": [[1, 2]]}, {"input": [1, 2]}):
+        npy = server.post(path, asked, accept="application/x-npy")
+        assert npy.headers["content-type"] == "application/x-npy"
+        assert np.load(io.BytesIO(npy.body)).ravel().tolist() == [2, 4]
+        csv = server.post(path, asked, accept="text/csv")
+        assert csv.headers["content-type"] == "text/csv"
+        assert csv.body == b"2.0,4.0\n"
+
+
 @pytest.mark.parametrize("path", ["/health", "/live", "/ready", "/ping"])
 def test_a_server_tells_that_it_lives_and_is_ready(serve: Serve, path: str) -> None:
     assert serve().get(path).json == {"status": "ok"}

@@ -99,6 +99,7 @@ def _variables(spec: RevisionSpec, port: int, scratch: Path, url: str) -> dict[s
         **own,
         "PATH": ":".join([*path, *below, SYSTEM_PATH]),
         "HOST": LOOPBACK,
+        "CLOUDDEPLOY_SERVE_HOST": LOOPBACK,
         "PORT": str(port),
         "K_SERVICE": spec.service,
         "K_REVISION": spec.name.rpartition("/")[2],

@@ -12,7 +12,7 @@ COMMON: Final[Mapping[str, Mapped]] = {
     "concurrency": Mapped(
         "approximated",
         "the cap of one instance is the target over 0.6, rounded up (maxInstanceRequestConcurrency): "
-        "instances are started so that each has 60 % of its cap, and THREADS is set to the cap",
+        "instances are started so that each has 60 % of its cap",
     ),
     "cpu": Mapped("impossible", "the platform's own 60 % of a CPU is held; the API has no field for another"),
     "utilization": Mapped("impossible", "no capacity is provisioned, beyond the minimum instances"),
