@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from clouddeploy.emulator.registry import ecr, stand_ins
 from clouddeploy.emulator.routes import CHECKED, ROUTES
 from clouddeploy.emulator.s3.parts import Parts
 from clouddeploy.emulator.s3.policies import Policies
-from clouddeploy.emulator.sagemaker import invocations
+from clouddeploy.emulator.sagemaker import images, invocations
 from clouddeploy.emulator.sagemaker.fleet import Fleets
 from clouddeploy.emulator.sagemaker.metrics import Metrics
 from clouddeploy.emulator.sagemaker.records import Store
@@ -78,7 +79,9 @@ class Cloud:
         self.functions = Fleet(folder / "functions", lambda: self.settings, lambda: self.url, self.registry)
         self.listener = Listener(self.handle, port=port)
         self.google = Google(folder / "google", lambda: self.settings, self.registry, port=google_port)
-        self.fleets = Fleets(self.pool, self.s3, lambda: self.settings, lambda: self.url)
+        self.fleets = Fleets(
+            self.pool, self.s3, lambda: self.settings, lambda: self.url, partial(images.find, self)
+        )
         self.stopped = threading.Event()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="change")

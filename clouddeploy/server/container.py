@@ -2,9 +2,9 @@
 
 The port is what the platform says: ``PORT`` (Cloud Run documentation, "Container runtime contract"), else
 ``SAGEMAKER_BIND_TO_PORT`` or 8080. It opens when the model is ready, as Cloud Run looks at nothing else. The
-model lies in ``/opt/ml/model`` (Amazon SageMaker Developer Guide, "Use Your Own Inference Code with Hosting
-Services"). Everything else is told by variables such as ``CLOUDDEPLOY_SERVE_MAX_BATCH=16``, of which those
-without a word here have the server's own defaults.
+model is the image's own, unless there is one in ``/opt/ml/model`` (Amazon SageMaker Developer Guide, "Use
+Your Own Inference Code with Hosting Services"). Everything else is told by variables such as
+``CLOUDDEPLOY_SERVE_MAX_BATCH=16``, of which those without a word here have the server's own defaults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from clouddeploy.server import cores
 from clouddeploy.server.main import from_environment, serve
 from clouddeploy.server.settings import ServerSettings
 
-MODEL = Path("/opt/ml/model")
+MOUNTED = Path("/opt/ml/model")
+"""Where SageMaker lays a model (Developer Guide, as above)."""
+HELD = Path(__file__).resolve().parents[2] / "model"
+"""The model of the image, beside the server."""
+MANIFEST = "clouddeploy.json"
 PORTS = ("PORT", "SAGEMAKER_BIND_TO_PORT")
 DRAIN_S = 8.0
 """Cloud Run and ``docker stop`` kill ten seconds after they asked to stop."""
@@ -40,7 +44,7 @@ def settings_of(environ: Mapping[str, str]) -> ServerSettings:
         "host": "0.0.0.0",
         "port": _port(environ),
         "open_when_ready": True,
-        "models": MODEL,
+        "models": MOUNTED if (MOUNTED / MANIFEST).is_file() else HELD,
         "workers": cores.whole(cores.usable()),
         "drain_s": DRAIN_S,
         "metrics": False,

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clouddeploy import Compute, Endpoint, Model
+from clouddeploy.testing.image_rig import SERVED, local_machine
 from clouddeploy.testing.plugin import Cloud
 from clouddeploy.testing.rigs import LOCAL_RUNTIME, local_architecture, local_wheels
 from tests.end_to_end.nets import SmallNet
@@ -28,8 +29,11 @@ def deployed(cloud: Cloud, model: Model) -> Iterator[tuple[str, Endpoint]]:
     machine = {"compute": Compute(instance="ml.m5.large")}
     yield "sagemaker", cloud.deployer("sagemaker").deploy(model, "digits", **machine)
     compute = Compute(memory_mb=1024, architecture=local_architecture())
-    packages = ("numpy", "onnxruntime", "flatbuffers", "protobuf", "packaging")
-    with local_wheels(*packages, framework=True):
+    packages = ("onnxruntime", "flatbuffers", "protobuf", "packaging")
+    with local_wheels(*packages, *SERVED, framework=True):
+        image = cloud.deployer("sagemaker", package="image", python=LOCAL_RUNTIME.removeprefix("python"))
+        own = Compute(instance=local_machine())
+        yield "sagemaker image", image.deploy(model, "digits-image", compute=own)
         function = cloud.deployer("lambda", runtime=LOCAL_RUNTIME)
         yield "lambda", function.deploy(model, "digits", compute=compute)
         for target in ("cloud-functions", "cloud-run"):
@@ -47,5 +51,5 @@ def test_the_onnx_form_answers_byte_for_byte_alike_everywhere(cloud: Cloud, tmp_
         replies = [endpoint.predict_raw(b, content_type=kind, accept=accept) for b, kind, accept in REQUESTS]
         answers[target] = [(reply.body, reply.content_type) for reply in replies]
         assert np.array_equal(endpoint.predict(IMAGES), np.asarray(model.load()(IMAGES)))
-    assert set(answers) == {"sagemaker", "lambda", "cloud-functions", "cloud-run"}
+    assert set(answers) == {"sagemaker", "sagemaker image", "lambda", "cloud-functions", "cloud-run"}
     assert all(answers[target] == answers["sagemaker"] for target in answers)

@@ -24,6 +24,7 @@ def _all_acts(*ways: tuple[Fault, bool]) -> dict[str, Ways]:
 
 ALWAYS: Mapping[str, Mapping[str, Ways]] = {
     "sagemaker": {**_all_acts(LOST), "an_update": frozenset({LOST, KILLED})},
+    "sagemaker_images": {},
     "lambda": {"an_update": frozenset({LOST}), "a_split": frozenset({LOST, REFUSED})},
     "lambda_images": {},
     "local": {"an_update": frozenset({LOST, KILLED}), "a_split": frozenset({LOST})},

@@ -22,7 +22,6 @@ from clouddeploy.emulator.functions.names import invalid
 from clouddeploy.emulator.registry import Store, StoredImage, ecr, unpack
 from clouddeploy.emulator.registry.images import LABEL_PYTHON
 from clouddeploy.emulator.registry.unpacking import LayerUnusable
-from clouddeploy.emulator.settings import ACCOUNT
 
 if TYPE_CHECKING:
     from clouddeploy.emulator.cloud import Cloud
@@ -34,8 +33,6 @@ PYTHONS = ("var/lang/lib", "usr/local/lib")
 """Where AWS's and Docker's base images have their Python's library."""
 OURS = frozenset({"PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "TZ", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"})
 """Variables of an image that mean its own system, which doesn't run here."""
-URI = re.compile(r"(?P<host>[^/]+)/(?P<path>[^@:]+)(?::(?P<tag>[\w][\w.-]*))?(?:@(?P<digest>sha256:\w{64}))?")
-HOST = re.compile(rf"{ACCOUNT}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
 
 
 def source(cloud: Cloud, region: str, uri: str) -> dict[str, str]:
@@ -44,26 +41,23 @@ def source(cloud: Cloud, region: str, uri: str) -> dict[str, str]:
     Raises:
         Refused: there is no such image, or it is none that Lambda takes.
     """
-    match = URI.fullmatch(uri)
-    start, path = (match["host"], match["path"]) if match else ("", "")
-    aws = HOST.fullmatch(start)
-    if aws is not None and aws["region"] == region:
-        path = ecr.stored(region, path)
-    if match is None or not path.startswith(f"{region}/") or (aws is None and start != _own_host(cloud)):
+    place = ecr.locate(cloud, region, uri)
+    if place is None:
         raise invalid(f"Source image {uri} is not valid. Provide a valid source image.")
-    found = cloud.registry.repository(path).find(match["digest"] or match["tag"] or "latest")
+    path, wanted = place
+    found = cloud.registry.repository(path).find(wanted)
     if found is None:
         raise invalid(f"Source image {uri} does not exist. Provide a valid source image.")
     if found.is_index or not _is_gzipped(cloud.registry.image(path, found.digest)):
         raise invalid(
             f"The image manifest, config or layer media type for the source image {uri} is not supported."
         )
-    bare = f"{match['host']}/{match['path']}"
-    return {"uri": uri, "resolved": f"{bare}@{found.digest}", "repository": path, "digest": found.digest}
-
-
-def _own_host(cloud: Cloud) -> str:
-    return cloud.url.partition("://")[2]
+    return {
+        "uri": uri,
+        "resolved": ecr.resolved(uri, found.digest),
+        "repository": path,
+        "digest": found.digest,
+    }
 
 
 def _is_gzipped(image: StoredImage | None) -> bool:

@@ -6,45 +6,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from clouddeploy.emulator.plane.artifact import BadArtifact, Objects, Source, remove, unpack
-from clouddeploy.emulator.plane.environment import Environment, base_environment, digest
+from clouddeploy.emulator.plane.artifact import BadArtifact, remove
 from clouddeploy.emulator.plane.process import NotServing, Process
-from clouddeploy.emulator.plane.requirements import Install, RequirementsFailed
+from clouddeploy.emulator.plane.recipe import Program, Recipe, Sink, StartFailed
 
 START_LINES = 400
-Sink = Callable[[str], None]
-TORCH_FILES = (".pt", ".pt2", ".pth", ".safetensors")
+Make = Callable[[Recipe, Path, Sink, threading.Event], Program]
 
 
 class Gone(Exception):
     """The container was closed: nobody's endpoint needs it any more."""
-
-
-class StartFailed(Exception):
-    """The container can't serve; the message is why, for people."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes two containers the same: their bytes and their environment variables.
-
-    Args:
-        source: the model data.
-        content: digest of the model data when the endpoint was made.
-        variables: environment variables, sorted.
-    """
-
-    source: Source | None
-    content: str
-    variables: tuple[tuple[str, str], ...]
-
-    @property
-    def key(self) -> str:
-        """Equal for containers that can be shared."""
-        return digest([self.content, *(f"{k}={v}" for k, v in self.variables)])
 
 
 class Container:
@@ -53,10 +26,10 @@ class Container:
     Args:
         recipe: what it is made of.
         folder: its own folder, made on the first start.
-        s3: where the model data comes from.
+        make: makes its files ready.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, s3: Objects) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, make: Make) -> None:
         self.recipe = recipe
         self.folder = folder
         self.sinks: dict[str, Sink] = {}
@@ -66,8 +39,8 @@ class Container:
         self.busy: Counter[str] = Counter()
         self.last_used = time.monotonic()
         self.starts = 0
-        self._s3 = s3
-        self._environment: Environment | None = None
+        self._make = make
+        self._program: Program | None = None
         self._start_lines: list[str] = []
         self._ready = False
         self._cancelled = threading.Event()
@@ -134,7 +107,7 @@ class Container:
             return process
 
     def start(self, timeout_s: float) -> None:
-        """Unpack, install, start and ping; `starting` is held by the caller.
+        """Make ready, start and ping; `starting` is held by the caller.
 
         Raises:
             StartFailed: one of them failed.
@@ -149,8 +122,8 @@ class Container:
         if old is not None:
             self.hear(f"The container's process has ended: {old.end()}. It is started again.")
         self.starts += 1
-        environment = self._prepare()
-        process = Process(self.folder, environment, dict(self.recipe.variables), self.hear)
+        program = self._prepare()
+        process = program.run(self.hear)
         with self.lock:
             self.process = process
         if self._cancelled.is_set():
@@ -161,38 +134,23 @@ class Container:
             process.end()
             with self.lock:
                 self.process = None
-            self._advise(environment)
+            advice = program.advice()
+            if advice:
+                self.hear(advice)
             raise StartFailed(str(error)) from error
         with self.lock:
             self._ready = True
             self.last_used = time.monotonic()
 
-    def _prepare(self) -> Environment:
-        if self._environment is not None:
-            return self._environment
-        try:
-            if not self.folder.exists():
-                unpack(self.recipe.source, self._s3, self.folder / "model")
-            wanted = self.folder / "model" / "code" / "requirements.txt"
-            install = Install(wanted, base_environment(), self.hear, self._cancelled)
-            self._environment = install.environment()
-        except BadArtifact as error:
-            remove(self.folder)
-            self.hear(str(error))
-            raise
-        except RequirementsFailed as error:
-            self.hear("code/requirements.txt could not be installed.")
-            raise StartFailed(f"pip: {error}") from error
-        return self._environment
-
-    def _advise(self, environment: Environment) -> None:
-        """Tell apart what fails only because this host lacks what the image has."""
-        weights = any(f.suffix in TORCH_FILES for f in (self.folder / "model").glob("*"))
-        if weights and not environment.has("torch"):
-            self.hear(
-                "The model looks like a PyTorch one, and PyTorch isn't installed on this machine, from "
-                "where the embedded cloud takes what SageMaker's image has: install torch beside clouddeploy."
-            )
+    def _prepare(self) -> Program:
+        if self._program is None:
+            try:
+                self._program = self._make(self.recipe, self.folder, self.hear, self._cancelled)
+            except BadArtifact as error:
+                remove(self.folder)
+                self.hear(str(error))
+                raise
+        return self._program
 
     def cancel(self) -> None:
         """End the process even while it starts, so that whoever waits for that start gives up."""

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from clouddeploy.emulator.functions.guardian import Guardian
 from clouddeploy.emulator.http.message import Response
 from clouddeploy.emulator.http.upstream import NotReached, Unreachable
+from clouddeploy.emulator.plane import image, toolkit
 from clouddeploy.emulator.plane.artifact import Objects
-from clouddeploy.emulator.plane.container import Container, Recipe, Sink
+from clouddeploy.emulator.plane.container import Container
 from clouddeploy.emulator.plane.process import Process
+from clouddeploy.emulator.plane.recipe import Program, Recipe, Sink
 from clouddeploy.emulator.settings import Settings
 
 TICK_S = 0.5
@@ -36,6 +39,7 @@ class Pool:
         self._s3 = s3
         self._folder = folder
         self._settings = settings
+        self._guardian = Guardian()
         self._containers: dict[str, Container] = {}
         self._unused: dict[str, float] = {}
         self._room = threading.Condition()
@@ -50,12 +54,17 @@ class Pool:
             container = self._containers.get(recipe.key)
             if container is None:
                 self._count += 1
-                container = Container(recipe, self._folder / f"container-{self._count}", self._s3)
+                container = Container(recipe, self._folder / f"container-{self._count}", self._make)
                 self._containers[recipe.key] = container
             self._unused.pop(recipe.key, None)
             container.sinks.setdefault(holder, sink)
         container.add(holder, sink)
         return container
+
+    def _make(self, recipe: Recipe, folder: Path, log: Sink, cancelled: threading.Event) -> Program:
+        if recipe.image is not None:
+            return image.prepare(recipe, recipe.image, folder, self._s3, log, cancelled, self._guardian)
+        return toolkit.prepare(recipe, folder, self._s3, log, cancelled)
 
     def release(self, container: Container, holder: str, *, drain_s: float = 0) -> None:
         """`holder` doesn't need it any more; the last one's leaving ends it.
@@ -195,6 +204,7 @@ class Pool:
         """End every container, for good."""
         self._closed.set()
         self.clear()
+        self._guardian.close()
 
 
 def _end(process: Process | None) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from clouddeploy.emulator.containers import sagemaker
-from clouddeploy.emulator.http.listener import LOOPBACK
+from clouddeploy.emulator.functions.guardian import Guardian
 from clouddeploy.emulator.http.message import Response
 from clouddeploy.emulator.http.upstream import Unreachable, Upstream
-from clouddeploy.emulator.plane.environment import Environment
 
 ENDING_S = 2.0
 DYING_S = 1.0
+LOOK_S = 0.03
 LINE_LIMIT = 200_000
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -28,36 +27,49 @@ class NotServing(Exception):
     """The process ended, or didn't answer its first ping in time."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a process is started with.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it starts.
+        variables: all of its environment variables.
+        port: where it will listen.
+        inherits: number of the listening socket that it is handed; None when it opens its own.
+        guardian: ends it when the embedded cloud is killed; None when it sees to that by itself.
+    """
+
+    command: tuple[str, ...]
+    folder: Path
+    variables: Mapping[str, str]
+    port: int
+    inherits: int | None = None
+    guardian: Guardian | None = None
+
+
 class Process:
     """A container's process, serving on a port of its own.
 
     Args:
-        root: its folder, which holds ``model``, and where its home and temporary files are.
-        environment: what it can import.
-        variables: the environment variables that SageMaker and the model's definition set.
+        start: what it is started with.
         log: receives each line that it prints.
+
+    Raises:
+        OSError: there is no such program.
     """
 
-    def __init__(
-        self, root: Path, environment: Environment, variables: Mapping[str, str], log: Callable[[str], None]
-    ) -> None:
+    def __init__(self, start: Start, log: Callable[[str], None]) -> None:
         self.started = time.time()
-        self._log = log
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
-            listening.bind((LOOPBACK, 0))
-            listening.listen(128)
-            self.port: int = listening.getsockname()[1]
-            # The socket is made here and inherited, so that no port is ever guessed or polled for: a
-            # connection made now waits until the process accepts it, and breaks if it never does.
-            self._process = subprocess.Popen(
-                [
-                    str(environment.python), "-I", "-B", "-u", sagemaker.__file__,
-                    str(root / "model"), str(listening.fileno()),
-                ],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root,
-                env=_variables(root, environment, variables),
-                pass_fds=(listening.fileno(),), start_new_session=True,
-            )  # fmt: skip
+        self.port = start.port
+        self._log, self._guardian, self._waits = log, start.guardian, start.inherits is not None
+        self._process = subprocess.Popen(
+            start.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=start.folder, env=dict(start.variables),
+            pass_fds=() if start.inherits is None else (start.inherits,), start_new_session=True,
+        )  # fmt: skip
+        if self._guardian is not None:
+            self._guardian.add(self._process.pid)
         self.pid = self._process.pid
         self._upstream = Upstream(self.port)
         self._reader = threading.Thread(target=self._read, name=f"log-{self.pid}", daemon=True)
@@ -77,6 +89,8 @@ class Process:
     def wait_ready(self, timeout_s: float) -> None:
         """Ping until it answers 200.
 
+        A connection to an inherited socket waits until the process accepts it, and breaks if it never does.
+
         Raises:
             NotServing: it ended, or it took longer.
         """
@@ -87,11 +101,11 @@ class Process:
                 if left > 0 and self._upstream.send("GET", "/ping", timeout_s=left).status == 200:
                     return
             except (Unreachable, TimeoutError) as error:
-                if left > 0 and not isinstance(error, TimeoutError):
+                if left > 0 and not isinstance(error, TimeoutError) and (self._waits or not self.alive):
                     raise NotServing(f"the process ended with {self.end()}") from error
             if left <= 0 or time.monotonic() >= deadline:
                 raise NotServing(f"no answer to a ping within {timeout_s:g} seconds")
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
 
     def invoke(self, headers: list[tuple[str, str]], body: bytes, timeout_s: float) -> Response:
         """One prediction.
@@ -118,12 +132,17 @@ class Process:
         if stdin is not None:
             with contextlib.suppress(OSError):  # it may be gone already
                 stdin.close()
+        if self._guardian is not None:
+            # "How your container should respond to … requests" (Developer Guide): SIGTERM, then SIGKILL.
+            self._process.terminate()
         try:
             code = self._process.wait(ENDING_S if self.alive else 0)
         except subprocess.TimeoutExpired:
             self._kill()
             code = self._process.wait()
         self._kill()
+        if self._guardian is not None:
+            self._guardian.drop(self.pid)
         self._reader.join(ENDING_S)
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
@@ -133,17 +152,9 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def _variables(root: Path, environment: Environment, given: Mapping[str, str]) -> dict[str, str]:
+def own_folders(root: Path) -> dict[str, str]:
+    """Home and temporary folder below `root`, and the language, as every container has them."""
     for name in ("home", "tmp"):
         (root / name).mkdir(exist_ok=True)
-    return {
-        "PATH": f"{environment.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(root / "home"),
-        "TMPDIR": str(root / "tmp"),
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        **dict.fromkeys(THREADS, "1"),
-        "SAGEMAKER_BASE_DIR": str(root),
-        "SM_MODEL_DIR": str(root / "model"),
-        **given,
-    }
+    home, temporary = str(root / "home"), str(root / "tmp")
+    return {"HOME": home, "TMPDIR": temporary, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}

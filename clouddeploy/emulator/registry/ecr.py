@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from clouddeploy.emulator.cloud import Cloud
 
 REGION = re.compile(r"(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)/(?P<name>.+)\Z")
+URI = re.compile(r"(?P<host>[^/]+)/(?P<path>[^@:]+)(?::(?P<tag>[\w][\w.-]*))?(?:@(?P<digest>sha256:\w{64}))?")
+HOST = re.compile(rf"{ACCOUNT}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
 USER, PASSWORD = "AWS", "embedded-cloud"
 TOKEN_S = 12 * 3600
 PAGE = 100
@@ -37,6 +39,34 @@ Answer = dict[str, Any]
 def stored(region: str, name: str) -> str:
     """What the registry calls ECR's repository `name` of a region."""
     return f"{region}/{name}"
+
+
+def is_own(cloud: Cloud, uri: str) -> bool:
+    """Whether an image's URI names this account's registry: by its address here, or as AWS has it."""
+    host = uri.partition("/")[0]
+    return host == cloud.url.partition("://")[2] or HOST.fullmatch(host) is not None
+
+
+def locate(cloud: Cloud, region: str, uri: str) -> tuple[str, str] | None:
+    """What the registry calls the repository that an image's URI names, and the tag or digest.
+
+    None for a URI that isn't one, another registry, or another region than `region`.
+    """
+    match = URI.fullmatch(uri)
+    if match is None or not is_own(cloud, uri):
+        return None
+    aws, path = HOST.fullmatch(match["host"]), match["path"]
+    if aws is not None:
+        path = stored(region, path) if aws["region"] == region else ""
+    if not path.startswith(f"{region}/"):
+        return None
+    return path, match["digest"] or match["tag"] or "latest"
+
+
+def resolved(uri: str, digest: str) -> str:
+    """An image's URI with `digest` in place of its tag."""
+    start, _, name = uri.partition("@")[0].rpartition("/")
+    return f"{start}/{name.partition(':')[0]}@{digest}"
 
 
 def space() -> Space:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.emulator.call import Call, Refused
+from clouddeploy.emulator.sagemaker import images
 from clouddeploy.emulator.sagemaker.fleet import Fleet, FleetFailed, container_of
 from clouddeploy.emulator.sagemaker.records import IN_PROGRESS, Endpoint, Record
 
@@ -30,7 +31,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
             list(call.params.get("Tags") or []),
             config=config,
         )
-        record.variants = variants_of(config, models)
+        record.variants = variants_of(cloud, config, models)
         cloud.store.add(record)
     cloud.spawn(_bring_up, cloud, record, models)
     return {"EndpointArn": record.arn}
@@ -46,7 +47,7 @@ def models_of(cloud: Cloud, config: Record) -> dict[str, dict[str, Any]]:
     return {n: cloud.store.get(config.region, "model", n).request for n in names}
 
 
-def variants_of(config: Record, models: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def variants_of(cloud: Cloud, config: Record, models: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """ProductionVariantSummary of each variant of a config, as it begins."""
     found = []
     for variant in config.request["ProductionVariants"]:
@@ -54,9 +55,7 @@ def variants_of(config: Record, models: dict[str, dict[str, Any]]) -> list[dict[
         weight = variant.get("InitialVariantWeight", 1.0)
         summary: dict[str, Any] = {
             "VariantName": variant["VariantName"],
-            "DeployedImages": [
-                {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": time.time()}
-            ],
+            "DeployedImages": [images.described(cloud, config.region, image)],
             "CurrentWeight": weight,
             "DesiredWeight": weight,
         }

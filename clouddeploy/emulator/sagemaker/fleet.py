@@ -8,16 +8,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clouddeploy.emulator.backends import logs
+from clouddeploy.emulator.backends import logs, roles
+from clouddeploy.emulator.call import Refused
 from clouddeploy.emulator.plane.artifact import BadArtifact, Objects, Source
-from clouddeploy.emulator.plane.container import Container, Gone, Recipe, StartFailed
+from clouddeploy.emulator.plane.container import Container, Gone
 from clouddeploy.emulator.plane.pool import Pool
+from clouddeploy.emulator.plane.recipe import Recipe, StartFailed
+from clouddeploy.emulator.registry import StoredImage
+from clouddeploy.emulator.sagemaker import images
 from clouddeploy.emulator.settings import Settings
 
 PING_FAILED = (
     "The primary container for production variant {variant} did not pass the ping health check. "
     "Please check CloudWatch logs for this endpoint."
 )
+
+
+NO_IMAGE = (
+    "Please make sure all images included in the model for the production variant {variant} exist, and that "
+    "the execution role used to create the model has permissions to access them."
+)
+Images = Callable[[str, str], StoredImage | None]
+"""The image of the embedded registry that a URI names in a region (see `images.find`)."""
 
 
 class FleetFailed(Exception):
@@ -61,11 +73,18 @@ class Fleets:
         s3: where model data lies.
         settings: asked for time-outs.
         url: where containers reach the embedded cloud.
+        images: finds the images that models name.
     """
 
     def __init__(
-        self, pool: Pool, s3: Objects, settings: Callable[[], Settings], url: Callable[[], str]
+        self,
+        pool: Pool,
+        s3: Objects,
+        settings: Callable[[], Settings],
+        url: Callable[[], str],
+        images: Images,
     ) -> None:
+        self._images = images
         self._pool = pool
         self._s3 = s3
         self._settings = settings
@@ -95,21 +114,40 @@ class Fleets:
         source = Source.of(definition)
         instance = f"i-{secrets.token_hex(9)[:17]}"
         stream, group = f"{name}/{instance}", f"/aws/sagemaker/Endpoints/{endpoint}"
-        recipe = Recipe(
-            source, source.digest(self._s3) if source else "empty", self._variables(region, definition)
-        )
-
+        image = self._image(region, name, config, model)
+        content = source.digest(self._s3) if source else "empty"
+        recipe = Recipe(source, content, self._variables(region, definition), image)
         logs.open_stream(region, group, stream)
 
         def sink(line: str) -> None:
             logs.write(region, group, stream, line)
 
+        if image is not None and not images.fits(image, str(config.get("InstanceType", ""))):
+            sink(f"exec {' '.join(image.entrypoint)}: exec format error")
+            raise FleetFailed(PING_FAILED.format(variant=name))
         holder = f"{region}/{endpoint}#{name}/{instance}"
         container = self._pool.hold(recipe, holder, sink)
         startup_s = (
             config.get("ContainerStartupHealthCheckTimeoutInSeconds") or self._settings().startup_timeout_s
         )
         return Variant(name, container, holder, stream, startup_s, bool(config.get("ServerlessConfig")))
+
+    def _image(
+        self, region: str, variant: str, config: Mapping[str, Any], model: Mapping[str, Any]
+    ) -> StoredImage | None:
+        """The model's image, as far as it lies in the embedded registry.
+
+        Raises:
+            FleetFailed: it is gone, or the role may not fetch it.
+        """
+        try:
+            image = self._images(region, str(container_of(model).get("Image", "")))
+        except Refused as error:
+            raise FleetFailed(NO_IMAGE.format(variant=variant)) from error
+        role = roles.find(str(model.get("ExecutionRoleArn", "")))
+        if image is not None and (role is None or not images.may_pull(role, image)):
+            raise FleetFailed(NO_IMAGE.format(variant=variant))
+        return image
 
     def _variables(self, region: str, definition: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ours = {

@@ -10,8 +10,9 @@ from urllib.parse import unquote
 from clouddeploy.emulator.call import CREDENTIAL, DEFAULT_REGION, Call, Refused, refusal
 from clouddeploy.emulator.http.message import Request, Response
 from clouddeploy.emulator.plane.artifact import BadArtifact
-from clouddeploy.emulator.plane.container import Gone, StartFailed
+from clouddeploy.emulator.plane.container import Gone
 from clouddeploy.emulator.plane.pool import Died
+from clouddeploy.emulator.plane.recipe import StartFailed
 from clouddeploy.emulator.sagemaker.fleet import Variant
 from clouddeploy.emulator.sagemaker.records import Endpoint
 from clouddeploy.emulator.settings import ACCOUNT

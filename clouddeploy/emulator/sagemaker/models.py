@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clouddeploy.emulator.backends.roles import Role
 from clouddeploy.emulator.call import Call, Refused
 from clouddeploy.emulator.plane.artifact import Source, split_url
+from clouddeploy.emulator.sagemaker import images
 from clouddeploy.emulator.sagemaker.records import Record
 from clouddeploy.emulator.sagemaker.roles import CANNOT_READ, may_read
 
@@ -48,6 +49,8 @@ def _check_container(cloud: Cloud, region: str, container: dict[str, Any], role:
         raise Refused("Either Image or ModelPackageName must be specified for a container.")
     if container.get("ModelDataUrl") and container.get("ModelDataSource"):
         raise Refused("Both ModelDataUrl and ModelDataSource are specified. Only one of them is allowed.")
+    if container.get("Image"):
+        images.find(cloud, region, container["Image"])
     source = Source.of(container)
     if source is None:
         return

@@ -75,19 +75,24 @@ def _trusts(trust: dict[str, Any], principal: str) -> bool:
 
 
 def may_read(role: roles.Role, bucket: str, key: str) -> bool:
-    """Whether the role's policies let it get the object.
+    """Whether the role's policies let it get the object."""
+    return allows(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+
+
+def allows(role: roles.Role, action: str, resource: str) -> bool:
+    """Whether the role's policies let it do `action` to the resource of that ARN.
 
     A statement for objects with a certain tag grants nothing, as ours have none; other conditions aren't
     looked at.
     """
-    wanted = f"arn:aws:s3:::{bucket}/{key}"
+    wanted = action.lower()
     allowed = False
     for statement in role.statements:
         actions = roles.as_list(statement.get("Action"))
         resources = roles.as_list(statement.get("Resource"))
-        hit = any(fnmatch.fnmatchcase("s3:getobject", str(a).lower()) for a in actions)
+        hit = any(fnmatch.fnmatchcase(wanted, str(a).lower()) for a in actions)
         hit = hit and OBJECT_TAG not in str(statement.get("Condition", ""))
-        hit = hit and any(fnmatch.fnmatchcase(wanted, str(r)) for r in resources)
+        hit = hit and any(fnmatch.fnmatchcase(resource, str(r)) for r in resources)
         if hit and statement.get("Effect") == "Deny":
             return False
         allowed = allowed or (hit and statement.get("Effect") == "Allow")

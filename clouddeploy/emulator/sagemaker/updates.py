@@ -48,7 +48,7 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
         config = cloud.store.get(call.region, "endpoint-config", wish["EndpointConfigName"])
         models = models_of(cloud, config)
         _refuse_scaled_instance_change(cloud, record, config)
-        variants = variants_of(config, models)
+        variants = variants_of(cloud, config, models)
         if wish.get("RetainAllVariantProperties"):
             _retain(record, variants, wish.get("ExcludeRetainedVariantProperties") or [])
         record.pending, record.deployment = config, wish.get("DeploymentConfig")

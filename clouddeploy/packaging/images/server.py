@@ -6,11 +6,12 @@
     /app/requirements.lock           what was resolved for the image's platform, one pin a line
     /app/clouddeploy-packages.json   which names in /app came from wheels, and for what
     /app/<the wheels' content>
-    /opt/ml/model/clouddeploy.json   the manifest; SageMaker lays a model of its own over this folder
-    /opt/ml/model/<weights, at their names>
-    /opt/ml/model/code/app/<the user's code>
+    /app/model/clouddeploy.json      the manifest
+    /app/model/<weights, at their names>
+    /app/model/code/app/<the user's code>
 
-It is run as SageMaker does it, ``IMAGE serve``, which is also what it does by itself; see
+SageMaker may lay a model of its own into ``/opt/ml/model``, which then is the one that is served. The image
+is run as SageMaker does it, ``IMAGE serve``, which is also what it does by itself; see
 docs/decisions/0010-one-server-image.md.
 """
 
@@ -36,15 +37,15 @@ from clouddeploy.packaging.platforms import GLIBC, Platform
 from clouddeploy.packaging.shipped import server_files as own_code
 
 Form = Literal["onnx", "torch"]
-ROOTS = {"app": "/app", "model": "/opt/ml/model"}
+ROOTS = {"app": "/app", "model": "/app/model"}
 """Where the members under a name's first part lie in the image."""
 LOCK, PACKAGES = "requirements.lock", "clouddeploy-packages.json"
 CODE = frozenset(("clouddeploy", LOCK, PACKAGES))
+TAKEN = CODE | {"model"}
 SERVE = ("httptools>=0.6.4", "msgspec>=0.19", "orjson>=3.10", "uvloop>=0.21")
 """What the server needs: the extra ``serve``."""
 ENTRYPOINT, COMMAND = ("python", "-m", "clouddeploy.server.container"), ("serve",)
 ENV = {
-    "CLOUDDEPLOY_SERVE_MODELS": ROOTS["model"],
     "PYTHONPATH": ROOTS["app"],
     "PYTHONUNBUFFERED": "1",
 }
@@ -189,11 +190,11 @@ def _own(model: Model, lock: Iterable[str], tree: wheels.Tree, platform: Platfor
 
 
 def _refuse_clashes(tree: wheels.Tree) -> None:
-    taken = sorted({name for name in tree.entries if name in CODE or name.removesuffix(".py") in CODE})
+    taken = sorted({name for name in tree.entries if name in TAKEN or name.removesuffix(".py") in TAKEN})
     if taken:
         raise ModelError(
             f"the requirements install {', '.join(map(repr, taken))}, which is a name of ours in the image",
-            why="the server lies there",
+            why="the server and the model lie there",
             fix="leave clouddeploy out of the requirements" if taken == ["clouddeploy"] else "leave it out",
         )
 

@@ -36,6 +36,31 @@ ROLES = (
     "DetachRolePolicy",
 )
 """Of IAM: `role`."""
+IMAGES = (
+    "GetAuthorizationToken",
+    "CreateRepository",
+    "DescribeRepositories",
+    "ListTagsForResource",
+    "TagResource",
+    "UntagResource",
+    "DeleteRepository",
+    "DescribeImages",
+    "BatchDeleteImage",
+)
+"""Of ECR: `images` and `repository`."""
+SENDING_IMAGES = frozenset(
+    {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    }
+)
+"""The IAM actions that sending an image by the registry's own API takes (Amazon ECR User Guide, "Required
+IAM permissions for pushing an image")."""
 SCALING = (
     "RegisterScalableTarget",
     "DescribeScalableTargets",

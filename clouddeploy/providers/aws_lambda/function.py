@@ -12,8 +12,8 @@ from clouddeploy.errors import CloudError, SpecError
 from clouddeploy.providers.aws import tags
 from clouddeploy.providers.aws.assuming import assuming
 from clouddeploy.providers.aws.faults import matches
+from clouddeploy.providers.aws.images import Images
 from clouddeploy.providers.aws_lambda import configuration, names
-from clouddeploy.providers.aws_lambda.images import Images
 from clouddeploy.providers.aws_lambda.settling import is_busy, settled, wait, when_free
 from clouddeploy.providers.aws_lambda.site import EXISTS, Site
 

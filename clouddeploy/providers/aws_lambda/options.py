@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from clouddeploy.errors import SpecError
 from clouddeploy.packaging.images.reference import Reference
+from clouddeploy.providers.aws.images import REPOSITORY
 from clouddeploy.validation import check_choice, check_flag
 
 Url = Literal["iam", "public", "none"]
@@ -17,10 +17,6 @@ RETENTION_DAYS = (
 )  # fmt: skip
 """What PutRetentionPolicy takes (CloudWatch Logs API reference)."""
 DESTINATIONS = ("sqs", "sns")
-REPOSITORY = re.compile(
-    r"(?=.{2,256}\Z)(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII
-)
-"""CreateRepository (Amazon ECR API reference): ``repositoryName``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

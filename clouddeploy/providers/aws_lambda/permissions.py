@@ -48,17 +48,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "DeleteFunctionEventInvokeConfig",
         "Invoke",
     ),
-    "ecr": (
-        "GetAuthorizationToken",
-        "CreateRepository",
-        "DescribeRepositories",
-        "ListTagsForResource",
-        "TagResource",
-        "UntagResource",
-        "DeleteRepository",
-        "DescribeImages",
-        "BatchDeleteImage",
-    ),
+    "ecr": operations.IMAGES,
     "apigatewayv2": (
         "CreateApi",
         "GetApis",
@@ -91,19 +81,7 @@ IMPLIED = frozenset(
     {"iam:TagRole", "application-autoscaling:TagResource", "cloudwatch:TagResource", "logs:TagResource"}
 )
 """Actions that creating something with tags takes besides the creating one."""
-REGISTRY = frozenset(
-    {
-        "ecr:BatchCheckLayerAvailability",
-        "ecr:BatchGetImage",
-        "ecr:CompleteLayerUpload",
-        "ecr:GetDownloadUrlForLayer",
-        "ecr:GetRepositoryPolicy",
-        "ecr:InitiateLayerUpload",
-        "ecr:PutImage",
-        "ecr:SetRepositoryPolicy",
-        "ecr:UploadLayerPart",
-    }
-)
+REGISTRY = operations.SENDING_IMAGES | {"ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy"}
 """What sending an image by the registry's own API takes, and what lets Lambda give itself access to the
 repository (Developer Guide, "Create a Lambda function using a container image": Amazon ECR permissions)."""
 NETWORK_ACTIONS = [

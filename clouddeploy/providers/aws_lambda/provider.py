@@ -13,6 +13,7 @@ from clouddeploy.packaging.images.http import Wire
 from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.aws import logs, tags
 from clouddeploy.providers.aws.client import Aws, Transport
+from clouddeploy.providers.aws.images import Reach
 from clouddeploy.providers.aws.lock import S3Lock
 from clouddeploy.providers.aws.options import AwsOptions, embedded
 from clouddeploy.providers.aws_lambda import names, serving, splitting
@@ -21,7 +22,6 @@ from clouddeploy.providers.aws_lambda.compiler import compile_deployment
 from clouddeploy.providers.aws_lambda.concurrency import refuse_over_account, reserved
 from clouddeploy.providers.aws_lambda.costs import costs
 from clouddeploy.providers.aws_lambda.http_api import find_apis
-from clouddeploy.providers.aws_lambda.images import Reach
 from clouddeploy.providers.aws_lambda.invocation import invoke
 from clouddeploy.providers.aws_lambda.mapping import AUTOSCALING
 from clouddeploy.providers.aws_lambda.options import Options, PackageKind, Url

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from clouddeploy.engine.resource import Resource
 from clouddeploy.model import Model
-from clouddeploy.packaging.images.image import ImageArtifact
+from clouddeploy.providers.aws.image import ImagePackage, Packed
+from clouddeploy.providers.aws.image_source import base_of, image_source, write_package
+from clouddeploy.providers.aws.images import Images, Reach, repository_name
 from clouddeploy.providers.aws.tags import make_tags
 from clouddeploy.providers.aws.upload import Written
 from clouddeploy.providers.aws_lambda import names
 from clouddeploy.providers.aws_lambda.code import Code
-from clouddeploy.providers.aws_lambda.image import Image, ImagePackage
-from clouddeploy.providers.aws_lambda.image_record import ImageRecord
-from clouddeploy.providers.aws_lambda.images import Images, Reach, repository_name
 from clouddeploy.providers.aws_lambda.options import Options
-from clouddeploy.providers.aws_lambda.repository import EcrRepository
 from clouddeploy.providers.aws_lambda.site import Site
-from clouddeploy.spec import Architecture, Deployment, digest_of
+from clouddeploy.spec import Architecture, Deployment
 
 
 class Package(Written, Protocol):
@@ -82,28 +80,15 @@ class Source:
         return tuple(r.key for r in self.resources[-1:])
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A model packed as an image by clouddeploy."""
-
-    image: ImageArtifact
-    warnings: tuple[str, ...]
-    origin: object = field(repr=False, compare=False, default=None)
-
-
 def packed_image(
     model: Model, *, python: str, architecture: str, options: Options, reach: Reach
 ) -> ImagePackage:
     """`model` on AWS's base image for Lambda, or the one that the options name."""
     from clouddeploy.packaging.images.aws_lambda import lambda_base, lambda_files, lambda_image
-    from clouddeploy.packaging.images.base_lock import locked_base
-    from clouddeploy.packaging.images.reference import Reference
 
     name = options.base_image or lambda_base(python)
-    host = Reference.parse(name).host
-    if options.base_registry and not options.base_image:
-        host = options.base_registry
-    base = locked_base(name, architecture=architecture, registry=reach.registry(host))
+    mirror = None if options.base_image else options.base_registry
+    base = base_of(name, architecture=architecture, reach=reach, mirror=mirror)
     files = lambda_files(model, python=python, architecture=architecture)
     return Packed(lambda_image(base, files.members), files.warnings, files)
 
@@ -126,7 +111,16 @@ def source_of(
         options=options,
         reach=packagers.reach,
     )
-    return _image(site, deployment, options, made, packagers.reach, needs)
+    found = image_source(
+        site.survey,
+        made,
+        packagers.reach,
+        own=repository_name(site.name),
+        chosen=options.repository,
+        tags=make_tags(deployment.tags, deployment.name),
+        needs=needs,
+    )
+    return Source(found.image.digest, found.resources, made.warnings, found.image.images)
 
 
 def write_image(
@@ -139,30 +133,6 @@ def write_image(
     as_folder: bool,
 ) -> Path:
     """Write the image that would be sent to `out`: an OCI archive, or the OCI layout as a folder."""
-    from clouddeploy.packaging.images.archive import write_archive
-
     python, reach = options.python, packagers.reach
     made = packagers.image(model, python=python, architecture=architecture, options=options, reach=reach)
-    return made.image.write(out) if as_folder else write_archive(made.image, out)
-
-
-def _image(
-    site: Site,
-    deployment: Deployment,
-    options: Options,
-    made: ImagePackage,
-    reach: Reach,
-    needs: tuple[str, ...],
-) -> Source:
-    images = Images(site.aws, site.name, options.repository or repository_name(site.name), reach)
-    # Moved to another repository it is another release: what the function runs has another name.
-    moved = options.repository is not None
-    whole = digest_of([made.image.digest, images.repository]) if moved else made.image.digest
-    digest = whole[: names.ARTIFACT_DIGITS]
-    record = ImageRecord(site, digest, images.repository, needs)
-    before: tuple[Resource, ...] = (record,)
-    if options.repository is None:
-        carried = make_tags(deployment.tags, deployment.name)
-        before = (record, EcrRepository(site, images, carried, (record.key,)))
-    image = Image(site, images, digest, made.image, (before[-1].key,))
-    return Source(digest, (*before, image), made.warnings, images)
+    return write_package(made, out, as_folder=as_folder)

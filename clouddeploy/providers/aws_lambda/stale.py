@@ -15,9 +15,12 @@ from clouddeploy.providers.aws.autoscaling import (
     find_policies,
     find_target,
 )
+from clouddeploy.providers.aws.image_record import FOLDER
+from clouddeploy.providers.aws.images import Reach, repository_name
 from clouddeploy.providers.aws.logs import LogGroup
 from clouddeploy.providers.aws.multipart import unfinished
 from clouddeploy.providers.aws.role import MISSING, Role
+from clouddeploy.providers.aws.stale_images import stale_images
 from clouddeploy.providers.aws_lambda import names
 from clouddeploy.providers.aws_lambda.api_permission import ApiPermission
 from clouddeploy.providers.aws_lambda.code import Code
@@ -25,12 +28,9 @@ from clouddeploy.providers.aws_lambda.compiler import WATCHES, Compiled
 from clouddeploy.providers.aws_lambda.failures import FailureDestination
 from clouddeploy.providers.aws_lambda.function import Function
 from clouddeploy.providers.aws_lambda.http_api import HttpApi, find_apis
-from clouddeploy.providers.aws_lambda.image_record import FOLDER
-from clouddeploy.providers.aws_lambda.images import Reach
 from clouddeploy.providers.aws_lambda.provisioned import ProvisionedConcurrency
 from clouddeploy.providers.aws_lambda.releases import find_releases, serving_version
 from clouddeploy.providers.aws_lambda.site import Site
-from clouddeploy.providers.aws_lambda.stale_images import stale_images
 from clouddeploy.providers.aws_lambda.url import FunctionUrl, PublicAccess
 from clouddeploy.providers.aws_lambda.version import Version
 
@@ -47,7 +47,7 @@ def left_over(site: Site, compiled: Compiled, reach: Reach, *, keep: int) -> Seq
     digests |= {r.digest for r in kept}
     wanted |= {names.code_prefix(site.name, digest) for digest in digests if digest}
     into = compiled.source.images.repository if compiled.source.images else None
-    images = stale_images(site, reach, wanted=digests, into=into)
+    images = stale_images(site.survey, reach, own=repository_name(site.name), wanted=digests, into=into)
     code: list[Resource] = [*_code(site, wanted), *images.records]
     role = _role(site, code) if compiled.role is None else []
     below: list[Resource] = [*code, *images.others, *role]
@@ -88,7 +88,7 @@ def everything(site: Site, reach: Reach) -> Sequence[Resource]:
     found = None if site.empty else site.find("GetFunction")
     ours = found is not None and tags.is_ours(found.get("Tags") or {}, site.name)
     foreign = found is not None and not ours
-    images = stale_images(site, reach)
+    images = stale_images(site.survey, reach, own=repository_name(site.name))
     code: list[Resource] = [*_code(site, ()), *images.records]
     role = _role(site, code)
     alarms = _alarms(site, (), code)

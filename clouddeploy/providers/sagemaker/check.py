@@ -9,6 +9,7 @@ from clouddeploy.errors import SpecError
 from clouddeploy.providers.aws import cron
 from clouddeploy.providers.sagemaker import runtime
 from clouddeploy.providers.sagemaker.instances import DEFAULT, NO_TORCH_IMAGE, instance, known_types
+from clouddeploy.providers.sagemaker.options import Options
 from clouddeploy.spec import Deployment, suggest
 
 SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
@@ -28,25 +29,49 @@ def machine(deployment: Deployment) -> str:
     return deployment.compute.instance or DEFAULT
 
 
-def check(deployment: Deployment, *, own_image: bool = False) -> list[Finding]:
+def check(deployment: Deployment, options: Options | None = None) -> list[Finding]:
     """Findings on `deployment`.
 
     Args:
-        own_image: the user names the image, so that what ours lacks doesn't matter.
+        options: what is packed and how; by default model data for AWS's images.
 
     Raises:
         SpecError: a field can't be meant.
     """
+    chosen = options or Options()
     findings = list(_serverless(deployment) if is_serverless(deployment) else _instances(deployment))
     findings += _scaling(deployment)
     findings += _both(deployment)
-    return [f for f in findings if not (own_image and f in _of_image(deployment))]
+    besides = _beside(deployment, chosen)
+    return [f for f in findings if f not in besides] + list(_built(deployment, chosen))
 
 
-def _of_image(deployment: Deployment) -> list[Finding]:
-    """The findings that hold for our images alone."""
-    name = machine(deployment)
-    return [f for f in (runtime.finding(deployment.model), _accelerator(name)) if f]
+def _beside(deployment: Deployment, options: Options) -> list[Finding]:
+    """The findings that don't hold for this image: they are about AWS's, or about model data."""
+    wrote = runtime.finding(deployment.model)
+    if options.image is not None:
+        return [f for f in (wrote, _accelerator(machine(deployment))) if f]
+    return [f for f in (wrote, *_archives(deployment)) if f] if options.builds_image else []
+
+
+def _built(deployment: Deployment, options: Options) -> Iterator[Finding]:
+    """What holds for an image that is built."""
+    if not options.builds_image:
+        return
+    if deployment.compression != "auto":
+        yield Finding(
+            "compression",
+            "approximated",
+            "an image's layers are gzipped, each by itself",
+            "leave it at 'auto', or package='model-data'",
+        )
+    if not is_serverless(deployment) and instance(machine(deployment)).gpus and options.form == "onnx":
+        yield Finding(
+            "compute.instance",
+            "approximated",
+            f"{machine(deployment)} has a GPU, and the ONNX form in a built image computes without it",
+            "give the provider form='torch', whose packages bring CUDA's libraries, or a type without GPU",
+        )
 
 
 def _accelerator(name: str) -> Finding | None:
@@ -123,19 +148,23 @@ def _serverless(deployment: Deployment) -> Iterator[Finding]:
             "serverless inference takes no VPC configuration (Developer Guide, feature exclusions)",
             "name an instance, or leave the subnets out",
         )
-    if deployment.compression == "none":
-        yield Finding(
-            "compression",
-            "impossible",
-            "serverless inference takes a gzipped archive only (ContainerDefinition.ModelDataSource)",
-            "set compression to 'auto'; an archive is sent",
-        )
+    yield from _archives(deployment)
     if deployment.alarms:
         yield Finding(
             "alarms",
             "approximated",
             "a serverless endpoint has no blue/green update: an alarm tells people but rolls nothing back",
             "name an instance for updates that roll back",
+        )
+
+
+def _archives(deployment: Deployment) -> Iterator[Finding]:
+    if is_serverless(deployment) and deployment.compression == "none":
+        yield Finding(
+            "compression",
+            "impossible",
+            "serverless inference takes a gzipped archive only (ContainerDefinition.ModelDataSource)",
+            "set compression to 'auto'; an archive is sent",
         )
 
 

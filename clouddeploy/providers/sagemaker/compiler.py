@@ -6,22 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from clouddeploy.engine.resource import Resource
-from clouddeploy.packaging import Artifact, sagemaker_artifact
 from clouddeploy.providers.aws.alarms import MetricAlarm
 from clouddeploy.providers.aws.bucket import Bucket
 from clouddeploy.providers.aws.role import Role, trust_policy
 from clouddeploy.providers.aws.tags import make_tags
-from clouddeploy.providers.sagemaker import names, runtime
+from clouddeploy.providers.sagemaker import names
 from clouddeploy.providers.sagemaker.check import is_serverless, machine
 from clouddeploy.providers.sagemaker.endpoint import Endpoint
 from clouddeploy.providers.sagemaker.endpoint_config import EndpointConfig
-from clouddeploy.providers.sagemaker.images import image_uri
-from clouddeploy.providers.sagemaker.instances import instance
 from clouddeploy.providers.sagemaker.model import SageMakerModel
-from clouddeploy.providers.sagemaker.model_data import ModelData
+from clouddeploy.providers.sagemaker.options import Options
 from clouddeploy.providers.sagemaker.permissions import execution_policy
 from clouddeploy.providers.sagemaker.scaling import alarm_settings, is_scaled, scaling
 from clouddeploy.providers.sagemaker.site import Site
+from clouddeploy.providers.sagemaker.source import Packager, Source, source_of
 from clouddeploy.spec import Deployment
 
 MAX_CONCURRENCY = 20
@@ -35,33 +33,30 @@ class Compiled:
     """The resources of one wish, by their part."""
 
     bucket: Bucket
-    data: ModelData
+    source: Source
     role: Role | None
     model: SageMakerModel
     config: EndpointConfig
     alarms: tuple[MetricAlarm, ...]
     endpoint: Endpoint
     scaling: tuple[Resource, ...]
-    warnings: tuple[str, ...]
 
     @property
     def resources(self) -> tuple[Resource, ...]:
         """All of them, each after what it needs."""
         roles: tuple[Resource, ...] = (self.role,) if self.role else ()
         middle: tuple[Resource, ...] = (self.model, self.config, *self.alarms, self.endpoint)
-        return (self.bucket, self.data, *roles, *middle, *self.scaling)
+        return (self.bucket, *self.source.resources, *roles, *middle, *self.scaling)
 
 
-def compile_deployment(site: Site, deployment: Deployment, *, image: str | None) -> Compiled:
+def compile_deployment(site: Site, deployment: Deployment, options: Options, packager: Packager) -> Compiled:
     """What `deployment` consists of. Makes no call."""
-    artifact = artifact_of(deployment, own_image=image is not None)
-    uri = image or _image(site, deployment)
-    digest = artifact.digest[: names.ARTIFACT_DIGITS]
     bucket = Bucket(site.survey, own=site.own_bucket)
-    data = ModelData(site, artifact.digest, artifact.form, artifact, needs=(bucket.key,))
-    role = None if deployment.access.role else _role(site, deployment, uri, (data.key,))
+    source = source_of(site, deployment, options, packager, (bucket.key,))
+    digest, first = source.digest, (source.last,)
+    role = None if deployment.access.role else _role(site, deployment, source, first)
     role_arn = deployment.access.role or site.role_arn
-    content = _model_content(deployment, uri, data, role_arn)
+    content = _model_content(deployment, source, role_arn)
     model_name = names.versioned(deployment.name, content)
     variant = _variant(deployment, model_name)
     scaled = is_scaled(deployment)
@@ -70,12 +65,11 @@ def compile_deployment(site: Site, deployment: Deployment, *, image: str | None)
     config_name = names.versioned(deployment.name, {"variant": shape, "kms_key": kms_key})
     release = names.release_of(deployment.name, config_name)
     tags = make_tags(deployment.tags, deployment.name, release=release, digest=digest)
-    model_needs = (data.key, *((role.key,) if role else ()))
-    model = SageMakerModel(
-        site, model_name, content, make_tags(deployment.tags, deployment.name, digest=digest), model_needs
-    )
+    model_needs = (*first, *((role.key,) if role else ()))
+    model_tags = make_tags(deployment.tags, deployment.name, digest=digest)
+    model = SageMakerModel(site, model_name, content, model_tags, model_needs, source.built)
     config = EndpointConfig(site, config_name, variant, kms_key, tags, scaled, (model.key,))
-    alarms = _alarms(site, deployment, (data.key,))
+    alarms = _alarms(site, deployment, first)
     endpoint = Endpoint(
         site,
         config_name,
@@ -86,24 +80,10 @@ def compile_deployment(site: Site, deployment: Deployment, *, image: str | None)
         (config.key, *(a.key for a in alarms)),
     )
     rules = scaling(site, deployment, endpoint.key)
-    return Compiled(bucket, data, role, model, config, alarms, endpoint, rules, artifact.warnings)
+    return Compiled(bucket, source, role, model, config, alarms, endpoint, rules)
 
 
-def artifact_of(deployment: Deployment, *, own_image: bool = False) -> Artifact:
-    """The artifact that SageMaker loads for `deployment`."""
-    pins = () if own_image else runtime.pins(deployment.model)
-    compression = "gzip" if is_serverless(deployment) else deployment.compression
-    return sagemaker_artifact(deployment.model, compression=compression, pins=pins)
-
-
-def _image(site: Site, deployment: Deployment) -> str:
-    if is_serverless(deployment):
-        return image_uri(site.aws.region, processor="cpu", architecture="x86_64")
-    facts = instance(machine(deployment))
-    return image_uri(site.aws.region, processor=facts.processor, architecture=facts.architecture)
-
-
-def _role(site: Site, deployment: Deployment, image: str, needs: tuple[str, ...]) -> Role:
+def _role(site: Site, deployment: Deployment, source: Source, needs: tuple[str, ...]) -> Role:
     network = bool(deployment.access.subnets)
     return Role(
         site.aws,
@@ -111,19 +91,19 @@ def _role(site: Site, deployment: Deployment, image: str, needs: tuple[str, ...]
         site.role,
         deployment.name,
         trust_policy("sagemaker.amazonaws.com", site.aws.account),
-        execution_policy(site, image, private_network=network),
+        execution_policy(site, source.repositories, private_network=network),
         make_tags(deployment.tags, deployment.name),
         needs,
     )
 
 
-def _model_content(deployment: Deployment, image: str, data: ModelData, role: str) -> dict[str, Any]:
+def _model_content(deployment: Deployment, source: Source, role: str) -> dict[str, Any]:
     access = deployment.access
     network = {"SecurityGroupIds": list(access.security_groups), "Subnets": list(access.subnets)}
     return {
-        "image": image,
-        "data": {"uri": data.uri, "form": data.form},
-        "env": runtime.environment(deployment),
+        "image": source.image,
+        "data": source.data,
+        "env": source.environment(deployment),
         "role": role,
         "network": network if access.subnets and not is_serverless(deployment) else None,
     }

@@ -5,11 +5,22 @@ from __future__ import annotations
 from clouddeploy.engine.finding import Cost
 from clouddeploy.providers.sagemaker.check import is_serverless, machine
 from clouddeploy.providers.sagemaker.instances import PRICES_SOURCE, instance
+from clouddeploy.providers.sagemaker.names import repository
+from clouddeploy.providers.sagemaker.options import Options
 from clouddeploy.spec import Deployment
 
 
-def costs(deployment: Deployment) -> list[Cost]:
-    """One row for the endpoint: its machines at the least number of copies."""
+def costs(deployment: Deployment, options: Options | None = None) -> list[Cost]:
+    """A row for the endpoint, its machines at the least number of copies, and one for a built image."""
+    return [*_endpoint(deployment), *(_images(deployment) if options and options.builds_image else ())]
+
+
+def _images(deployment: Deployment) -> list[Cost]:
+    key = f"ecr-repository/{repository(deployment.name)}"
+    return [Cost(key, None, "charged by what is kept: bytes of images (Amazon ECR pricing page)")]
+
+
+def _endpoint(deployment: Deployment) -> list[Cost]:
     key = f"endpoint/{deployment.name}"
     if is_serverless(deployment):
         return [

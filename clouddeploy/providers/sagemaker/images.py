@@ -97,6 +97,13 @@ def image_uri(region: str, *, processor: str, architecture: Architecture, image:
     return f"{account}.dkr.ecr.{region}.{domain}/{repository}:{tag}"
 
 
+def repositories(region: str, partition: str) -> tuple[str, ...]:
+    """ARNs of the repositories of AWS's images in `region`; none where our table has no image."""
+    account = ACCOUNTS.get(region)
+    names = ("pytorch-inference", NEWEST.arm_repository) if account else ()
+    return tuple(f"arn:{partition}:ecr:{region}:{account}:repository/{name}" for name in names)
+
+
 def registry_arn(image: str, partition: str) -> str:
     """ARN pattern of an ECR image's repository, for the role that pulls it; ``*`` for another registry."""
     host, _, rest = image.partition("/")

@@ -11,6 +11,7 @@ from clouddeploy.errors import CloudError
 from clouddeploy.providers.aws import assuming as roles
 from clouddeploy.providers.aws import tags
 from clouddeploy.providers.aws.faults import matches
+from clouddeploy.providers.aws.image import Image
 from clouddeploy.providers.sagemaker.site import EXISTS, NO_MODEL, Site, tags_of
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class SageMakerModel:
         content: what it consists of (see `desired`).
         tags: all its tags.
         needs: keys of what must exist before.
+        built: its image, when that is built: by its own digest it is known only once it was sent.
     """
 
     site: Site
@@ -37,6 +39,7 @@ class SageMakerModel:
     content: Mapping[str, Any]
     tags: Mapping[str, str]
     needs: tuple[str, ...] = ()
+    built: Image | None = None
     kind: ClassVar[str] = "model"
     immutable: ClassVar[frozenset[str]] = frozenset({"image", "data", "env", "role", "network"})
     secret: ClassVar[frozenset[str]] = frozenset({"env"})
@@ -52,7 +55,7 @@ class SageMakerModel:
         return f"aws sagemaker delete-model --model-name {self.name}"
 
     def desired(self) -> State:
-        """``image``, ``data`` (uri and form), ``env``, ``role`` (ARN) and ``network``."""
+        """``image``, ``data`` (uri and form, or None), ``env``, ``role`` (ARN) and ``network``."""
         return dict(self.content)
 
     def read(self) -> State | None:
@@ -68,6 +71,8 @@ class SageMakerModel:
         if answer is None:
             return None
         found = content_of(answer)
+        if self.built is not None and found["image"] == self.built.uri:
+            found["image"] = self.built.label
         if found != self.content:
             carried = tags_of(self.site.aws, answer["ModelArn"])
             if not tags.is_ours(carried, self.site.name):
@@ -85,12 +90,14 @@ class SageMakerModel:
 
     def _create(self, wish: State) -> None:
         network = {"VpcConfig": wish["network"]} if wish["network"] else {}
+        built = self.built
+        image = built.images.uri(built.digest) if built and wish["image"] == built.label else wish["image"]
         self.site.aws(
             "sagemaker",
             "CreateModel",
             ModelName=self.name,
             PrimaryContainer={
-                "Image": wish["image"],
+                "Image": image,
                 "Environment": wish["env"],
                 **data_params(wish["data"]),
             },
@@ -107,8 +114,10 @@ class SageMakerModel:
         self.site.aws.find("sagemaker", "DeleteModel", NO_MODEL, ModelName=self.name)
 
 
-def data_params(data: Mapping[str, str]) -> dict[str, Any]:
+def data_params(data: Mapping[str, str] | None) -> dict[str, Any]:
     """Where the model data is, as CreateModel takes it."""
+    if data is None:
+        return {}
     if data["form"] == "gzip":
         return {"ModelDataUrl": data["uri"]}
     source = {"S3Uri": data["uri"], "S3DataType": "S3Prefix", "CompressionType": "None"}
@@ -128,7 +137,7 @@ def content_of(answer: Mapping[str, Any]) -> dict[str, Any]:
     kept = {k: list(network[k]) for k in ("SecurityGroupIds", "Subnets") if network.get(k)}
     return {
         "image": container.get("Image", ""),
-        "data": {"uri": uri or "", "form": "prefix" if plain else "gzip"},
+        "data": {"uri": uri, "form": "prefix" if plain else "gzip"} if uri else None,
         "env": dict(container.get("Environment") or {}),
         "role": answer.get("ExecutionRoleArn", ""),
         "network": kept or None,

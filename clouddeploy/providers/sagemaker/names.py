@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from clouddeploy.providers.aws import images
+from clouddeploy.providers.aws.client import Aws
+from clouddeploy.providers.aws.images import repository_name
 from clouddeploy.spec import digest_of
 
 LIMIT = 63
@@ -13,7 +16,7 @@ LIMIT = 63
 DIGITS = 10
 """Hex digits of the digest at a name's end."""
 SPLIT_DIGITS = 6
-ARTIFACT_DIGITS = 32
+ARTIFACT_DIGITS = images.DIGITS
 VARIANT = "main"
 OTHER = "release-"
 """What the names of further variants start with; the release's digest follows."""
@@ -59,6 +62,16 @@ def release_of(name: str, config: str) -> str:
 def artifact_prefix(name: str, digest: str) -> str:
     """Where an artifact lies in the bucket, with the closing slash."""
     return f"{name}/{digest[:ARTIFACT_DIGITS]}/"
+
+
+def repository(name: str) -> str:
+    """The repository in ECR that is made for a deployment's images."""
+    return repository_name(name, "sagemaker")
+
+
+def repository_arn(aws: Aws, name: str) -> str:
+    """That repository's ARN."""
+    return f"arn:{aws.partition}:ecr:{aws.region}:{aws.account}:repository/{repository(name)}"
 
 
 def log_group(name: str) -> str:

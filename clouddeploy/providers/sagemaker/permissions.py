@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from clouddeploy.providers.aws import operations
 from clouddeploy.providers.aws.actions import iam_actions
-from clouddeploy.providers.sagemaker.images import registry_arn
 from clouddeploy.providers.sagemaker.names import log_group
 from clouddeploy.providers.sagemaker.site import Site
 
@@ -33,6 +33,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "DeleteTags",
     ),
     "sagemaker-runtime": ("InvokeEndpoint",),
+    "ecr": operations.IMAGES,
     "application-autoscaling": operations.SCALING,
     "cloudwatch": operations.ALARMS,
     "logs": ("FilterLogEvents", "DescribeLogGroups", "DeleteLogGroup"),
@@ -47,7 +48,7 @@ IMPLIED = frozenset(
 def deployer_actions() -> tuple[str, ...]:
     """The IAM actions that one who deploys, calls and removes needs, sorted."""
     found = {a for service, names in OPERATIONS.items() for n in names for a in iam_actions(service, n)}
-    return tuple(sorted(found | IMPLIED))
+    return tuple(sorted(found | IMPLIED | operations.SENDING_IMAGES))
 
 
 def deployer_policy() -> dict[str, Any]:
@@ -58,8 +59,8 @@ def deployer_policy() -> dict[str, Any]:
     }
 
 
-def execution_policy(site: Site, image: str, *, private_network: bool) -> dict[str, Any]:
-    """The least that the machines need: this deployment's objects, its logs, metrics, and the image.
+def execution_policy(site: Site, repositories: Sequence[str], *, private_network: bool) -> dict[str, Any]:
+    """The least that the machines need: this deployment's objects, its logs, metrics, and its images.
 
     SageMaker Developer Guide, "CreateModel API: execution role permissions".
     """
@@ -81,7 +82,7 @@ def execution_policy(site: Site, image: str, *, private_network: bool) -> dict[s
         _allow(["ecr:GetAuthorizationToken"], "*"),
         _allow(
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-            registry_arn(image, aws.partition),
+            "*" if "*" in repositories else list(repositories),
         ),
     ]
     if private_network:

@@ -10,9 +10,12 @@ from clouddeploy.engine.finding import Cost, Finding, Mapped
 from clouddeploy.engine.resource import Resource
 from clouddeploy.errors import NotFound
 from clouddeploy.model import Model
+from clouddeploy.packaging.images.http import Wire
 from clouddeploy.providers import Embedded, Graph
 from clouddeploy.providers.aws import logs, tags
 from clouddeploy.providers.aws.client import Aws, Transport
+from clouddeploy.providers.aws.image_source import write_package
+from clouddeploy.providers.aws.images import Reach
 from clouddeploy.providers.aws.lock import S3Lock
 from clouddeploy.providers.aws.options import AwsOptions, embedded
 from clouddeploy.providers.sagemaker import interop, names, serving, splitting
@@ -20,11 +23,13 @@ from clouddeploy.providers.sagemaker.check import check
 from clouddeploy.providers.sagemaker.compiler import compile_deployment
 from clouddeploy.providers.sagemaker.costs import costs
 from clouddeploy.providers.sagemaker.mapping import AUTOSCALING
+from clouddeploy.providers.sagemaker.options import Form, Options, PackageKind
 from clouddeploy.providers.sagemaker.permissions import deployer_policy
 from clouddeploy.providers.sagemaker.releases import Release, find_releases
 from clouddeploy.providers.sagemaker.restoring import restored
 from clouddeploy.providers.sagemaker.runtime import pins
 from clouddeploy.providers.sagemaker.site import Site, find_site, tags_of
+from clouddeploy.providers.sagemaker.source import ImagePackager, Packager, packed_image
 from clouddeploy.providers.sagemaker.stale import everything, left_over, scaling_of
 from clouddeploy.spec import Architecture, Autoscaling, Compression, Deployment, Reply, Status, Summary
 
@@ -38,12 +43,17 @@ class SageMaker:
 
     Args:
         bucket: an existing bucket for the artifacts; None makes one for account and region.
-        image: URI of an inference image, instead of AWS's PyTorch image.
         transport: makes the calls instead of boto3.
         poll_s: seconds between the first two looks at what takes time.
         retry_delay_s: upper bound of the first pause before a call is tried again.
+        image_packager: packs models as images instead of clouddeploy's own packager.
+        wire: sends requests to image registries instead of the standard library's client.
+        package, image, base_image, repository, base_registry, python, form, torch_index: see `Options`.
         options: region, profile, endpoint_url, access_key_id, secret_access_key, session_token; what is
             left out is boto3's (see `AwsOptions`).
+
+    Raises:
+        SpecError: an option has a value that SageMaker doesn't know.
     """
 
     target: ClassVar[str] = "sagemaker"
@@ -51,17 +61,26 @@ class SageMaker:
 
     @staticmethod
     def embedded(cloud: Embedded, region: str | None) -> Mapping[str, Any]:
-        """Options with which it reaches the embedded cloud."""
-        return embedded(cloud, region)
+        """Options with which it reaches the embedded cloud, whose registry has stand-ins for base images."""
+        return {**embedded(cloud, region), "base_registry": cloud.url.partition("://")[2]}
 
     def __init__(
         self,
         *,
         bucket: str | None = None,
-        image: str | None = None,
         transport: Transport | None = None,
         poll_s: float = POLL_S,
         retry_delay_s: float | None = None,
+        image_packager: ImagePackager = packed_image,
+        wire: Wire | None = None,
+        package: PackageKind = "model-data",
+        image: str | None = None,
+        base_image: str | None = None,
+        repository: str | None = None,
+        base_registry: str | None = None,
+        python: str = "3.13",
+        form: Form = "onnx",
+        torch_index: str | None = None,
         **options: Unpack[AwsOptions],
     ) -> None:
         self.aws = Aws(
@@ -70,35 +89,49 @@ class SageMaker:
             # Where looks follow each other at once, as in tests, attempts do, too.
             retry_delay_s=min(0.3, poll_s) if retry_delay_s is None else retry_delay_s,
         )
-        self._bucket, self._image, self._poll_s = bucket, image, poll_s
+        self._bucket, self._poll_s = bucket, poll_s
+        reach = Reach(wire, min(0.5, poll_s) if retry_delay_s is None else retry_delay_s)
+        self.packager = Packager(image_packager, reach)
+        self._options = Options(
+            package=package,
+            image=image,
+            base_image=base_image,
+            repository=repository,
+            base_registry=base_registry,
+            python=python,
+            form=form,
+            torch_index=torch_index,
+        )
 
     def check(self, deployment: Deployment) -> Sequence[Finding]:
         """What SageMaker makes of the wish."""
-        return check(deployment, own_image=self._image is not None)
+        return check(deployment, self._options)
 
     def preflight(self, deployment: Deployment) -> Sequence[str]:
         """Let pip try the requirements, so that what can't be installed fails here and not in the cloud."""
         from clouddeploy.packaging import check_requirements
 
+        if self._options.builds_image:
+            return ()  # its packages are found when it is packed
         return check_requirements([*deployment.model.requirements, *pins(deployment.model)])
 
     def compile(self, deployment: Deployment) -> Graph:
         """The resources of the deployment. One call: whether an endpoint of the name is there."""
-        check(deployment)
+        check(deployment, self._options)
         site = self._site(deployment.name, deployment.timeout_s)
-        compiled = compile_deployment(site, deployment, image=self._image)
+        compiled = compile_deployment(site, deployment, self._options, self.packager)
         return Graph(
             compiled.resources,
-            lambda: left_over(site, compiled, keep=deployment.keep_releases),
+            lambda: left_over(site, compiled, self.packager.reach, keep=deployment.keep_releases),
             S3Lock(site.survey, own_bucket=site.own_bucket),
-            compiled.warnings,
+            compiled.source.warnings,
         )
 
     def removal(self, name: str) -> Graph:
         """Everything of `name`, found by listing."""
         site = self._site(name)
         lock = S3Lock(site.survey, own_bucket=site.own_bucket, makes_bucket=False)
-        return Graph((), lambda: everything(site), lock)
+        return Graph((), lambda: everything(site, self.packager.reach), lock)
 
     def restore(self, name: str, release: str | None) -> Graph:
         """The endpoint with the endpoint config of a kept release."""
@@ -151,7 +184,7 @@ class SageMaker:
 
     def costs(self, deployment: Deployment) -> Sequence[Cost]:
         """By list price."""
-        return costs(deployment)
+        return costs(deployment, self._options)
 
     def invoke(self, name: str, body: bytes, *, content_type: str, accept: str) -> Reply:
         """Send one request to the endpoint `name`, whoever made it."""
@@ -182,10 +215,18 @@ class SageMaker:
     def package(
         self, model: Model, out: Path, *, compression: Compression, architecture: Architecture = "x86_64"
     ) -> Path:
-        """Write ``model.tar.gz``, or the folder of the uncompressed form, to `out`."""
+        """Write ``model.tar.gz``, or the folder of the uncompressed form, to `out`.
+
+        Of an image that is built: an OCI archive, or the OCI layout as a folder.
+        """
         from clouddeploy.packaging import sagemaker_artifact
 
-        wanted = () if self._image else pins(model)
+        if self._options.builds_image:
+            made = self.packager.image(
+                model, architecture=architecture, options=self._options, reach=self.packager.reach
+            )
+            return write_package(made, out, as_folder=compression == "none")
+        wanted = () if self._options.image else pins(model)
         return sagemaker_artifact(model, compression=compression, pins=wanted).write(out)
 
     def describe(self, name: str) -> Mapping[str, Any]:

@@ -56,6 +56,21 @@ def environment(deployment: Deployment) -> dict[str, str]:
     }
 
 
+def server_environment(deployment: Deployment, *, single: bool) -> dict[str, str]:
+    """Environment of a built image, whose server takes its settings from there; the user's own values win.
+
+    Args:
+        deployment: the wish.
+        single: one worker, as is advised for serverless inference (Developer Guide, "Serverless
+            Inference", container support); else the server makes one for each core.
+    """
+    return {
+        "CLOUDDEPLOY_SERVE_TIMEOUT_MS": str(round(1000 * deployment.compute.timeout_s)),
+        **({"CLOUDDEPLOY_SERVE_WORKERS": "1"} if single else {}),
+        **deployment.env,
+    }
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from clouddeploy.engine.resource import Resource
@@ -16,9 +16,12 @@ from clouddeploy.providers.aws.autoscaling import (
     find_policies,
     find_target,
 )
+from clouddeploy.providers.aws.image_record import records
+from clouddeploy.providers.aws.images import Reach
 from clouddeploy.providers.aws.logs import LogGroup
 from clouddeploy.providers.aws.multipart import unfinished
 from clouddeploy.providers.aws.role import MISSING, Role
+from clouddeploy.providers.aws.stale_images import Remains, stale_images
 from clouddeploy.providers.sagemaker import names
 from clouddeploy.providers.sagemaker.compiler import Compiled
 from clouddeploy.providers.sagemaker.endpoint import Endpoint
@@ -30,38 +33,46 @@ from clouddeploy.providers.sagemaker.site import Site, tags_of
 from clouddeploy.providers.sagemaker.splitting import old_splits
 
 
-def left_over(site: Site, compiled: Compiled, *, keep: int) -> Sequence[Resource]:
+def left_over(site: Site, compiled: Compiled, reach: Reach, *, keep: int) -> Sequence[Resource]:
     """What remains of other releases than `compiled` and the `keep` ones before it, and of killed deploys."""
+    digest = compiled.source.digest
     if site.survey.fresh:
-        return [] if site.survey.untouched else _data(site, {compiled.data.prefix})
+        return [] if site.survey.untouched else _data(site, {digest})
     serving = str((site.seen or {}).get("EndpointConfigName", ""))
     others = find_releases(site, serving=serving, besides=compiled.config.name)
     kept, old = others[:keep], others[keep:]
     used = {compiled.model.name} | {model_of(site, r.config) for r in kept}
-    prefixes = {compiled.data.prefix} | {names.artifact_prefix(site.name, r.digest) for r in kept}
-    data = _data(site, prefixes)
+    digests = {digest} | {r.digest for r in kept}
+    built = compiled.source.built
+    images = _images(site, reach, digests, into=built.images.repository if built else None)
+    data: list[Resource] = [*_data(site, digests), *images.records]
     role = _role(site, data) if compiled.role is None else []
-    base: list[Resource] = [*data, *role]
+    base: list[Resource] = [*data, *images.others, *role]
     models = _models(site, used, base)
     configs = [*(_config(site, r.config, models) for r in old), *old_splits(site, needs=models)]
     alarms = _alarms(site, {a.name for a in compiled.alarms}, data)
-    return [*data, *role, *models, *configs, *alarms, *scaling_of(site, ())]
+    return [*base, *models, *configs, *alarms, *scaling_of(site, ())]
 
 
-def everything(site: Site) -> Sequence[Resource]:
+def _images(site: Site, reach: Reach, wanted: Collection[str] = (), *, into: str | None = None) -> Remains:
+    return stale_images(site.survey, reach, own=names.repository(site.name), wanted=wanted, into=into)
+
+
+def everything(site: Site, reach: Reach) -> Sequence[Resource]:
     """All that belongs to the deployment, whatever the listing of the bucket says."""
     if not site.survey.untouched:
         site = replace(site, seen=Endpoint(site, "", {}).describe())  # looked at after the lock was
     endpoint = _endpoint(site)
     foreign = site.seen is not None and endpoint is None
-    data = _data(site, ())
+    images = _images(site, reach)
+    data: list[Resource] = [*_data(site, ()), *images.records]
     role = _role(site, data)
-    base: list[Resource] = [*data, *role]
+    base: list[Resource] = [*data, *images.others, *role]
     models = _models(site, (), base)
     configs = [_config(site, r.config, models) for r in find_releases(site)]
     configs += old_splits(site, needs=models)
     alarms = _alarms(site, (), data)
-    found: list[Resource] = [*data, *role, *models, *configs, *alarms]
+    found: list[Resource] = [*base, *models, *configs, *alarms]
     if endpoint:
         needs = (*(c.key for c in configs), *(a.key for a in alarms))
         found.append(replace(endpoint, needs=needs))
@@ -80,14 +91,15 @@ def _endpoint(site: Site) -> Endpoint | None:
     return Endpoint(site, str(site.seen.get("EndpointConfigName", "")), carried) if ours else None
 
 
-def _data(site: Site, wanted: Iterable[str]) -> list[ModelData]:
+def _data(site: Site, wanted: Collection[str]) -> list[ModelData]:
+    """Model data of other digests than those `wanted`, 32 digits each."""
     start = f"{site.name}/"
-    keys = [k for k in site.survey.objects() if k != site.survey.lock_key]
+    besides = {site.survey.lock_key, *(record.object_key for record in records(site.survey))}
+    keys = [k for k in site.survey.objects() if k not in besides]
     if site.survey.has_bucket:
         keys += [u["Key"] for u in unfinished(site.aws, site.bucket, start)]
     digests = {k[len(start) :].partition("/")[0] for k in keys if "/" in k[len(start) :]}
-    found = [ModelData(site, digest) for digest in sorted(digests)]
-    return [d for d in found if d.prefix not in set(wanted)]
+    return [ModelData(site, digest) for digest in sorted(digests) if digest not in wanted]
 
 
 def _role(site: Site, data: Iterable[Resource]) -> list[Role]:

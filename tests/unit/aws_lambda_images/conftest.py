@@ -17,11 +17,10 @@ from clouddeploy.packaging.images import Base, lambda_base, lambda_image
 from clouddeploy.packaging.images.http import urllib_wire
 from clouddeploy.packaging.images.reference import Reference
 from clouddeploy.providers.aws.client import BotoTransport
+from clouddeploy.providers.aws.image import ImagePackage, Packed
+from clouddeploy.providers.aws.images import Reach
 from clouddeploy.providers.aws_lambda import Lambda
-from clouddeploy.providers.aws_lambda.image import ImagePackage
-from clouddeploy.providers.aws_lambda.images import Reach
 from clouddeploy.providers.aws_lambda.options import Options
-from clouddeploy.providers.aws_lambda.source import Packed
 from clouddeploy.spec import Compute
 from clouddeploy.testing.faults import Transport
 from clouddeploy.testing.inventory import aws_inventory

@@ -25,7 +25,7 @@ from clouddeploy.packaging.images import Base
 from clouddeploy.packaging.images.compose import config_of
 from clouddeploy.packaging.images.server import SERVE, Form, server_base, server_files, server_image
 from clouddeploy.packaging.shipped import server_files as own_code
-from clouddeploy.server.container import main, settings_of
+from clouddeploy.server.container import HELD, main, settings_of
 from clouddeploy.server.cores import usable, whole
 from clouddeploy.testing.models import linear_model
 from clouddeploy.testing.registry import FakeRegistry
@@ -64,9 +64,9 @@ def test_the_layers_change_as_seldom_as_what_is_in_them(base: Base) -> None:
     image = server_image(base, [Member.of_bytes(name, b"") for name in names])
     assert [(layer.what, layer.root, [m.name for m in layer.content.members]) for layer in image.layers] == [
         ("requirements", "/app", ["numpy/__init__.py"]),
-        ("model", "/opt/ml/model", ["weights.npz"]),
+        ("model", "/app/model", ["weights.npz"]),
         ("server", "/app", ["clouddeploy/server/x.py", "requirements.lock"]),
-        ("code", "/opt/ml/model", ["code/app/handler.py"]),
+        ("code", "/app/model", ["code/app/handler.py"]),
     ]
 
 
@@ -92,7 +92,7 @@ def container(folder: Path, **variables: str) -> Iterator[tuple[subprocess.Popen
         (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "tree" / name).write_bytes(content)
     env = {k: v for k, v in os.environ.items() if not k.startswith("CLOUDDEPLOY_")}
-    env |= {"PYTHONPATH": str(folder / "tree"), "CLOUDDEPLOY_SERVE_MODELS": str(folder / "model")}
+    env["PYTHONPATH"] = str(folder / "tree")
     process = subprocess.Popen(
         [sys.executable, "-m", "clouddeploy.server.container", "serve"],
         cwd=folder / "tree",
@@ -114,7 +114,8 @@ def test_the_server_serves_from_the_files_of_its_image_alone(tmp_path: Path) -> 
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "none.txt").write_text("x")
     model = Model.from_folder(tmp_path / "files", handler=tmp_path / "handler.py", check=False)
-    sagemaker_artifact(model, compression="none").write(tmp_path / "model")
+    (tmp_path / "tree").mkdir()
+    sagemaker_artifact(model, compression="none").write(tmp_path / "tree" / "model")
     with container(tmp_path, CLOUDDEPLOY_SERVE_WORKERS="1") as (process, url):
         for path in ("/predict", "/invocations"):
             found = post(url + path, b'{"inputs":[[1,2]]}')
@@ -128,8 +129,9 @@ def test_the_server_serves_from_the_files_of_its_image_alone(tmp_path: Path) -> 
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_container_with_the_reason(tmp_path: Path) -> None:
-    sagemaker_artifact(linear_model(tmp_path, 1.0), compression="none").write(tmp_path / "model")
-    (tmp_path / "model" / "clouddeploy.json").write_text("{")
+    (tmp_path / "tree").mkdir()
+    sagemaker_artifact(linear_model(tmp_path, 1.0), compression="none").write(tmp_path / "tree" / "model")
+    (tmp_path / "tree" / "model" / "clouddeploy.json").write_text("{")
     with container(tmp_path) as (process, url):
         assert not url
         assert process.wait(20) != 0
@@ -153,7 +155,7 @@ def post(url: str, body: bytes) -> object:
 )
 def test_the_port_is_what_the_platform_says(environ: dict[str, str], port: int) -> None:
     found = settings_of(environ)
-    assert (found.port, found.host, found.models) == (port, "0.0.0.0", Path("/opt/ml/model"))
+    assert (found.port, found.host, found.models) == (port, "0.0.0.0", HELD)
     assert not found.metrics
     assert not found.dashboard
 

@@ -7,6 +7,7 @@ record of it in the bucket (see `image_record`), not by listing the account.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,18 +20,23 @@ from clouddeploy.packaging.images.http import Retries, Wire
 from clouddeploy.packaging.images.reference import Reference
 from clouddeploy.packaging.images.registry import Registry
 from clouddeploy.providers.aws.client import Aws
-from clouddeploy.providers.aws_lambda.names import ARTIFACT_DIGITS
 
 NO_REPOSITORY = frozenset({"RepositoryNotFoundException"})
 NO_IMAGE = frozenset({"ImageNotFoundException"}) | NO_REPOSITORY
 NAMESPACE = "clouddeploy/"
+DIGITS = 32
+"""Hex digits of a digest in an image's tag, and in keys of the bucket."""
+REPOSITORY = re.compile(
+    r"(?=.{2,256}\Z)(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII
+)
+"""CreateRepository (Amazon ECR API reference): ``repositoryName``."""
 ATTEMPTS = 5
 MOST_DELAY_S = 20.0
 
 
-def repository_name(deployment: str) -> str:
-    """The repository that is made for a deployment."""
-    return f"{NAMESPACE}{deployment}"
+def repository_name(deployment: str, product: str = "") -> str:
+    """The repository that is made for a deployment; `product` tells apart those of one name."""
+    return f"{NAMESPACE}{product}/{deployment}" if product else f"{NAMESPACE}{deployment}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Images:
 
     def tag(self, digest: str) -> str:
         """What the image made of `digest` is called."""
-        return f"{self.deployment}-{digest[:ARTIFACT_DIGITS]}"
+        return f"{self.deployment}-{digest[:DIGITS]}"
 
     def find(self, digest: str) -> str | None:
         """The image's own digest, ``sha256:…``; None where there is no image made of `digest`."""
@@ -104,7 +110,7 @@ class Images:
         return {"repositoryName": self.repository, "imageIds": [{"imageTag": self.tag(digest)}]}
 
     def uri(self, digest: str) -> str:
-        """What a function is made of: the image by its own digest.
+        """What a release is made of: the image by its own digest.
 
         Raises:
             CloudError: it isn't there.
@@ -118,8 +124,12 @@ class Images:
                 code="ImageNotFoundException",
                 operation="ecr.DescribeImages",
             )
+        return self.named(found)
+
+    def named(self, digest: str) -> str:
+        """The URI of the image of that digest of its own."""
         place = self.place
-        return f"{place.host}/{place.repository}@{found}"
+        return f"{place.host}/{place.repository}@{digest}"
 
     def remove(self, digest: str) -> None:
         """Take the image away; one that isn't there is success.

@@ -10,8 +10,8 @@ from clouddeploy.engine.resource import State
 from clouddeploy.errors import CloudError
 from clouddeploy.providers.aws import tags
 from clouddeploy.providers.aws.faults import matches
-from clouddeploy.providers.aws_lambda.images import NO_REPOSITORY, Images
-from clouddeploy.providers.aws_lambda.site import Site
+from clouddeploy.providers.aws.images import NO_REPOSITORY, Images
+from clouddeploy.providers.aws.survey import Survey
 
 EXISTS = frozenset({"RepositoryAlreadyExistsException"})
 
@@ -21,13 +21,13 @@ class EcrRepository:
     """A repository of ours. Its tags can't be moved: what a release is made of stays what it is.
 
     Args:
-        site: where the deployment lives.
+        survey: the deployment's listing in the bucket.
         images: what is to lie in it.
         tags: what it carries.
         needs: keys of what must exist before.
     """
 
-    site: Site
+    survey: Survey
     images: Images
     tags: Mapping[str, str]
     needs: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class EcrRepository:
     @property
     def arn(self) -> str:
         """Its ARN."""
-        aws = self.site.aws
+        aws = self.survey.aws
         return f"arn:{aws.partition}:ecr:{aws.region}:{aws.account}:repository/{self.images.repository}"
 
     def desired(self) -> State:
@@ -63,19 +63,19 @@ class EcrRepository:
         carried = self._carried()
         if carried is None:
             return None
-        if not tags.is_ours(carried, self.site.name):
+        if not tags.is_ours(carried, self.survey.name):
             fix = "use another name for the deployment, or name that repository: repository=…"
             name = self.images.repository
-            raise tags.conflict("image repository", name, carried, self.site.name, fix)
+            raise tags.conflict("image repository", name, carried, self.survey.name, fix)
         return {"tags": carried}
 
     def is_ours(self) -> bool:
         """Whether it is there and this deployment's."""
-        return tags.is_ours(self._carried() or {}, self.site.name)
+        return tags.is_ours(self._carried() or {}, self.survey.name)
 
     def _carried(self) -> dict[str, str] | None:
         """Its tags; None where it isn't there."""
-        aws, names = self.site.aws, [self.images.repository]
+        aws, names = self.survey.aws, [self.images.repository]
         found = aws.find("ecr", "DescribeRepositories", NO_REPOSITORY, repositoryNames=names)
         if found is None:
             return None
@@ -85,9 +85,9 @@ class EcrRepository:
 
     def create(self, wish: State) -> None:
         """Make it; one that is there and ours is brought to `wish`."""
-        self.site.survey.spend()
+        self.survey.spend()
         try:
-            made = self.site.aws(
+            made = self.survey.aws(
                 "ecr",
                 "CreateRepository",
                 repositoryName=self.images.repository,
@@ -104,7 +104,7 @@ class EcrRepository:
 
     def update(self, actual: State, wish: State) -> None:
         """Change its tags."""
-        self.site.survey.spend()
+        self.survey.spend()
         now, then = actual["tags"], wish["tags"]
         changed = {k: v for k, v in then.items() if now.get(k) != v}
         if changed:
@@ -114,10 +114,10 @@ class EcrRepository:
             self._call("UntagResource", tagKeys=dropped)
 
     def _call(self, operation: str, **params: Any) -> None:
-        self.site.aws("ecr", operation, resourceArn=self.arn, **params)
+        self.survey.aws("ecr", operation, resourceArn=self.arn, **params)
 
     def delete(self) -> None:
         """Remove it. One with images of somebody else's in it stays, and that is an error."""
-        self.site.survey.spend()
+        self.survey.spend()
         name = self.images.repository
-        self.site.aws.find("ecr", "DeleteRepository", NO_REPOSITORY, repositoryName=name)
+        self.survey.aws.find("ecr", "DeleteRepository", NO_REPOSITORY, repositoryName=name)

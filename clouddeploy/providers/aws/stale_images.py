@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from clouddeploy.engine.resource import Resource
-from clouddeploy.providers.aws_lambda.image import Image
-from clouddeploy.providers.aws_lambda.image_record import ImageRecord, records
-from clouddeploy.providers.aws_lambda.images import Images, Reach, repository_name
-from clouddeploy.providers.aws_lambda.repository import EcrRepository
-from clouddeploy.providers.aws_lambda.site import Site
+from clouddeploy.providers.aws.image import Image
+from clouddeploy.providers.aws.image_record import ImageRecord, records
+from clouddeploy.providers.aws.images import Images, Reach
+from clouddeploy.providers.aws.repository import EcrRepository
+from clouddeploy.providers.aws.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -32,29 +32,29 @@ class Remains:
 
 
 def stale_images(
-    site: Site, reach: Reach, *, wanted: Collection[str] = (), into: str | None = None
+    survey: Survey, reach: Reach, *, own: str, wanted: Collection[str] = (), into: str | None = None
 ) -> Remains:
     """The images of other digests than those `wanted`. Makes no call where the listing shows no record.
 
     Args:
         reach: how registries are reached.
+        own: the repository that is made for the deployment.
         wanted: digests of which there is to be an image, 32 digits each.
         into: the repository that an image is to be put into.
     """
-    found = records(site)
+    found = records(survey)
     old = tuple(r for r in found if r.digest not in wanted)
     if not old:
         return Remains()
-    own = repository_name(site.name)
     used = {r.repository for r in found if r.digest in wanted} | {into}
     gone: list[Resource] = []
     if own in {r.repository for r in old} - used:
         keys = tuple(r.key for r in old)
-        repository = EcrRepository(site, Images(site.aws, site.name, own, reach), {}, keys)
+        repository = EcrRepository(survey, Images(survey.aws, survey.name, own, reach), {}, keys)
         gone = [repository] if repository.is_ours() else []
     above = tuple(r.key for r in gone)
     images = [
-        Image(site, Images(site.aws, site.name, r.repository, reach), r.digest, needs=(*above, r.key))
+        Image(survey, Images(survey.aws, survey.name, r.repository, reach), r.digest, needs=(*above, r.key))
         for r in old
     ]
     return Remains(old, (*gone, *images))

@@ -7,14 +7,13 @@ looked for in ECR when there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from clouddeploy.engine.resource import State
+from clouddeploy.providers.aws.images import DIGITS
+from clouddeploy.providers.aws.survey import Survey
 from clouddeploy.providers.aws.upload import MISSING_OBJECT
-from clouddeploy.providers.aws_lambda import names
-from clouddeploy.providers.aws_lambda.site import Site
 
 FOLDER = "image/"
 
@@ -24,13 +23,13 @@ class ImageRecord:
     """An empty object whose key tells the image's digest and its repository.
 
     Args:
-        site: where it lives.
+        survey: the deployment's listing in the bucket.
         digest: of what the image is made of; 32 digits of it are enough.
         repository: the repository's name.
         needs: keys of what must exist before.
     """
 
-    site: Site
+    survey: Survey
     digest: str
     repository: str
     needs: tuple[str, ...] = ()
@@ -40,25 +39,25 @@ class ImageRecord:
     @property
     def object_key(self) -> str:
         """Its key in the bucket."""
-        return f"{names.code_prefix(self.site.name, self.digest)}{FOLDER}{self.repository}"
+        return f"{self.survey.prefix}{self.digest[:DIGITS]}/{FOLDER}{self.repository}"
 
     @property
     def key(self) -> str:
         """``image-record/<digest>/<repository>``."""
-        return f"image-record/{self.digest[: names.ARTIFACT_DIGITS]}/{self.repository}"
+        return f"image-record/{self.digest[:DIGITS]}/{self.repository}"
 
     @property
     def removal(self) -> str:
         """Removes it."""
-        return f"aws s3 rm s3://{self.site.bucket}/{self.object_key}"
+        return f"aws s3 rm s3://{self.survey.bucket}/{self.object_key}"
 
     def desired(self) -> State:
         """Digest and repository say everything."""
-        return {"digest": self.digest[: names.ARTIFACT_DIGITS], "repository": self.repository}
+        return {"digest": self.digest[:DIGITS], "repository": self.repository}
 
     def read(self) -> State | None:
         """Whether it is there: from the listing while that holds, else by a call."""
-        survey = self.site.survey
+        survey = self.survey
         if not survey.spent:
             there = self.object_key in survey.objects()
         else:
@@ -68,24 +67,24 @@ class ImageRecord:
 
     def create(self, wish: State) -> None:
         """Write it."""
-        self.site.survey.spend()
-        self.site.aws("s3", "PutObject", Bucket=self.site.bucket, Key=self.object_key, Body=b"")
+        self.survey.spend()
+        self.survey.aws("s3", "PutObject", Bucket=self.survey.bucket, Key=self.object_key, Body=b"")
 
     def update(self, actual: State, wish: State) -> None:
         """Nothing of it changes."""
 
     def delete(self) -> None:
         """Remove it."""
-        self.site.survey.spend()
-        self.site.aws("s3", "DeleteObject", Bucket=self.site.bucket, Key=self.object_key)
+        self.survey.spend()
+        self.survey.aws("s3", "DeleteObject", Bucket=self.survey.bucket, Key=self.object_key)
 
 
-def records(site: Site, keys: Iterable[str] | None = None) -> list[ImageRecord]:
+def records(survey: Survey) -> list[ImageRecord]:
     """The records that the bucket's listing shows, sorted."""
     found = []
-    start = site.survey.prefix
-    for key in sorted(site.survey.objects() if keys is None else keys):
+    start = survey.prefix
+    for key in sorted(survey.objects()):
         digest, slash, rest = key.removeprefix(start).partition(f"/{FOLDER}")
-        if key.startswith(start) and slash and len(digest) == names.ARTIFACT_DIGITS:
-            found.append(ImageRecord(site, digest, rest))
+        if key.startswith(start) and slash and len(digest) == DIGITS:
+            found.append(ImageRecord(survey, digest, rest))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -11,13 +11,12 @@ from clouddeploy.engine.resource import State
 from clouddeploy.engine.waiting import check_cancelled
 from clouddeploy.errors import SpecError
 from clouddeploy.packaging.images.image import ImageArtifact
-from clouddeploy.providers.aws_lambda import names
-from clouddeploy.providers.aws_lambda.images import Images
-from clouddeploy.providers.aws_lambda.site import Site
+from clouddeploy.providers.aws.images import DIGITS, Images
+from clouddeploy.providers.aws.survey import Survey
 
 
 class ImagePackage(Protocol):
-    """A model packed as an image for Lambda."""
+    """A model packed as an image."""
 
     @property
     def image(self) -> ImageArtifact:
@@ -29,18 +28,27 @@ class ImagePackage(Protocol):
 
 
 @dataclass(frozen=True)
+class Packed:
+    """A model packed as an image by clouddeploy."""
+
+    image: ImageArtifact
+    warnings: tuple[str, ...]
+    origin: object = field(repr=False, compare=False, default=None)
+
+
+@dataclass(frozen=True)
 class Image:
-    """An image under a tag that tells its digest, kept as long as a version or the function is made of it.
+    """An image under a tag that tells its digest, kept as long as a release is made of it.
 
     Args:
-        site: where the deployment lives.
+        survey: the deployment's listing in the bucket.
         images: where it lies.
         digest: of what it is made of, or the 32 digits of that which its tag shows.
         artifact: what to send when it isn't there; None for one that is only kept or removed.
         needs: keys of what must exist before.
     """
 
-    site: Site
+    survey: Survey
     images: Images
     digest: str
     artifact: ImageArtifact | None = None
@@ -51,7 +59,7 @@ class Image:
     @property
     def key(self) -> str:
         """``image/<repository>:<tag>``."""
-        return f"image/{self.images.repository}:{self.images.tag(self.digest)}"
+        return f"image/{self.label}"
 
     @property
     def removal(self) -> str:
@@ -61,9 +69,20 @@ class Image:
             f"--image-ids imageTag={self.images.tag(self.digest)}"
         )
 
+    @property
+    def label(self) -> str:
+        """Its repository and tag: what a release is said to be made of before the image has a name."""
+        return f"{self.images.repository}:{self.images.tag(self.digest)}"
+
+    @property
+    def uri(self) -> str | None:
+        """What a release is made of: the image by its own digest; None where it isn't there."""
+        found = self.images.find(self.digest)
+        return self.images.named(found) if found else None
+
     def desired(self) -> State:
         """The digest says everything."""
-        return {"digest": self.digest[: names.ARTIFACT_DIGITS]}
+        return {"digest": self.digest[:DIGITS]}
 
     def read(self) -> State | None:
         """Whether it is there."""
@@ -78,7 +97,7 @@ class Image:
                 why="a kept release is brought back from there, and isn't built anew",
                 fix="deploy the model again",
             )
-        self.site.survey.spend()
+        self.survey.spend()
         self.artifact.push(
             self.images.registry(),
             self.images.place.repository,
@@ -92,7 +111,7 @@ class Image:
 
     def delete(self) -> None:
         """Remove it."""
-        self.site.survey.spend()
+        self.survey.spend()
         self.images.remove(self.digest)
 
 

@@ -1,0 +1,21 @@
+"""The conformance suite over SageMaker with images, which the entry points show once only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clouddeploy.testing.conformance import ConformanceSuite
+from clouddeploy.testing.image_rig import sagemaker_images
+from clouddeploy.testing.rig import Rig
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with sagemaker_images() as rig:
+        yield rig
+
+
+class TestSageMakerImages(ConformanceSuite):
+    pass
