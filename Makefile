@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 TARGET ?= sagemaker
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test faults check lint types layers bench lock clean
+FUZZ_SECONDS ?= 60
+
+.PHONY: help setup demo test faults fuzz check lint types layers bench lock clean
 
 help:
 	@echo "make demo    deploy a real model to the embedded cloud, get predictions, tear down"
 	@echo "             (TARGET=lambda, cloud-functions or cloud-run: there instead of on SageMaker)"
 	@echo "make test    lint, types, layers and all tests"
 	@echo "make faults  every sweep of injected faults and every demo, also what takes many minutes"
+	@echo "make fuzz    fuzz all that reads clients' bytes, and a running server (FUZZ_SECONDS each)"
 	@echo "make setup   only create $(VENV) from requirements.lock"
 	@echo "make bench   measure against the tools one would otherwise pick"
 	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
@@ -54,6 +57,9 @@ test: check
 faults: setup
 	CLOUDDEPLOY_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/unit/aws_lambda_images tests/docs/test_demo.py
 
+fuzz: setup
+	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS)
+
 bench: setup
 	$(BIN)/python -m benchmarks
 
@@ -61,4 +67,4 @@ lock: setup
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

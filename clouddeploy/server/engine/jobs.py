@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from clouddeploy.runtime.decode import Request
+from clouddeploy.runtime.decode import JSON, Request
 from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
+
+if TYPE_CHECKING:
+    from clouddeploy.runtime.service import Service
 
 SLOWEST_RETRY_S = 600
 
@@ -19,12 +22,28 @@ class Rows:
     Args:
         values: one nested list, or one number, for each example.
         single: one example was asked for rather than a batch.
+        apart: the answer is wanted as `Texts`, where it is written fast.
     """
 
-    __slots__ = ("single", "size", "values")
+    __slots__ = ("apart", "single", "size", "values")
 
-    def __init__(self, values: list[Any], single: bool) -> None:
-        self.values, self.single, self.size = values, single, len(values)
+    def __init__(self, values: list[Any], single: bool, *, apart: bool = False) -> None:
+        self.values, self.single, self.size, self.apart = values, single, len(values), apart
+
+
+class Texts:
+    """Predictions as JSON, one text for each example.
+
+    Args:
+        rows: the texts.
+        dtype: of the numbers.
+        shape: of one example's prediction.
+    """
+
+    __slots__ = ("dtype", "rows", "shape")
+
+    def __init__(self, rows: list[bytes], dtype: str, shape: tuple[int, ...]) -> None:
+        self.rows, self.dtype, self.shape = rows, dtype, shape
 
 
 class Call:
@@ -52,8 +71,8 @@ class Returned:
     value: Any
 
 
-Outcome = bytes | Result | WireError | Returned
-"""The JSON body for rows; predictions that are to be written; a refusal; or what a call returned."""
+Outcome = bytes | Texts | Result | WireError | Returned
+"""The JSON body for rows, or their texts; predictions to be written; a refusal; or what a call returned."""
 Done = Callable[[Outcome], None]
 
 
@@ -123,6 +142,14 @@ class Job:
     def request_id(self) -> str:
         """For the log."""
         return "" if self.caller is None else self.caller.id
+
+    def read_again(self, service: Service) -> Request:
+        """The request in `body`, read thoroughly, as the rows that were read fast don't fit.
+
+        Raises:
+            WireError: it isn't what the protocol or the signature allows.
+        """
+        return service.decode(self.body, JSON)
 
     def tell(self, outcome: Outcome) -> None:
         """Hear what came of it; in the event loop, once."""

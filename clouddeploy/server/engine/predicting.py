@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clouddeploy.runtime.decode import JSON, Arrays, Request
+from clouddeploy.runtime.decode import Arrays, Request
 from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.runtime.service import log_failure, prediction_failed
 from clouddeploy.server.engine.fast import FastJson
 from clouddeploy.server.engine.fast import body as body_of
-from clouddeploy.server.engine.jobs import Call, Job, Outcome, Returned, Rows, out_of_time
+from clouddeploy.server.engine.jobs import Call, Job, Outcome, Returned, Rows, Texts, out_of_time
 
 if TYPE_CHECKING:
     from clouddeploy.runtime.service import Service
@@ -70,7 +70,13 @@ class Predictor:
         found: list[Outcome] = []
         at = 0
         for job in jobs:
-            if job.request.single:
+            request: Any = job.request
+            if request.apart:
+                if isinstance(outputs, dict):  # which have no one text
+                    return _parted(outputs, jobs)
+                found.append(Texts(rows[at : at + job.size], outputs.dtype.name, outputs.shape[1:]))
+                at += job.size
+            elif request.single:
                 found.append(b'{"prediction":%b}' % rows[at])
                 at += 1
             elif job.size == 1:
@@ -121,7 +127,7 @@ class Predictor:
         if array is not None:
             return Request(array, job.size, request.single)
         try:
-            return self._service.decode(job.body, JSON)
+            return job.read_again(self._service)
         except WireError as error:
             return error
 
