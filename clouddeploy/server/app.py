@@ -39,6 +39,7 @@ HeadGuard = Callable[[Head, str], Response | None]
 Guard = Callable[[Exchange], Response | None]
 Watcher = Callable[[Exchange, Response], None]
 Step = Callable[[], Awaitable[None]]
+Frame = Callable[[WireError], Response]
 FAILED = WireError("prediction_failed", "the server failed on this request", "see the server's log")
 
 
@@ -52,9 +53,11 @@ class App:
         routes: the endpoints.
         at_head: guards that see the head and the peer alone, before a body that takes its time.
         adding: each gives headers that every response to an exchange has besides.
-        before: guards; the first that has a response answers.
+        before: guards; the first that has a response, or a refusal to raise, answers.
+        frames: how errors are told below a path, where that isn't the wire contract's way.
         after: told of each response when it is sent.
         on_start: awaited before the worker is ready.
+        on_leave: begun when no more requests are to be taken, beside those that are answered still.
         on_stop: awaited when every request is answered.
         models: what can predict.
         connections: those that are open.
@@ -74,8 +77,10 @@ class App:
         self.at_head: list[HeadGuard] = []
         self.adding: list[Adding] = []
         self.before: list[Guard] = []
+        self.frames: dict[str, Frame] = {}
         self.after: list[Watcher] = []
         self.on_start: list[Step] = []
+        self.on_leave: list[Step] = []
         self.on_stop: list[Step] = []
         self.models = Models(settings)
         self.connections: set[Connection] = set()
@@ -107,7 +112,7 @@ class App:
             if waiting is not None:
                 self._follow(exchange, waiting)
         except WireError as error:
-            exchange.reply(refusal(error))
+            exchange.reply(self.frame(error, exchange.request.head.path))
         except Exception:  # noqa: BLE001  # a bug of ours costs one request, not the worker
             self._failed(exchange)
 
@@ -116,9 +121,9 @@ class App:
             try:
                 await waiting
             except WireError as error:
-                exchange.reply(refusal(error))
+                exchange.reply(self.frame(error, exchange.request.head.path))
             except asyncio.CancelledError:
-                exchange.reply(refusal(FAILED))
+                exchange.reply(self.frame(FAILED, exchange.request.head.path))
                 raise
             except Exception:  # noqa: BLE001  # as above
                 self._failed(exchange)
@@ -130,7 +135,14 @@ class App:
 
     def _failed(self, exchange: Exchange) -> None:
         log.exception("request %s failed", exchange.id)
-        exchange.fail(refusal(FAILED))
+        exchange.fail(self.frame(FAILED, exchange.request.head.path))
+
+    def frame(self, error: WireError, path: str) -> Response:
+        """The answer to `error` as the protocol of a path has it."""
+        for beginning, frame in self.frames.items():
+            if path == beginning or path.startswith(beginning + "/"):
+                return frame(error)
+        return refusal(error)
 
     def early(self, head: Head, peer: str) -> Response | None:
         """The answer to a request whose body is still to come, where its head is reason enough for one."""
@@ -140,10 +152,10 @@ class App:
                 if response is not None:
                     return response
         except WireError as error:
-            return refusal(error)
+            return self.frame(error, head.path)
         except Exception:
             log.exception("a guard failed on the head of a request to %s", head.path)
-            return refusal(FAILED)
+            return self.frame(FAILED, head.path)
         return None
 
     def refused(self, exchange: Exchange, response: Response) -> None:
@@ -211,11 +223,16 @@ class App:
         """
         self.draining = True
         self.ready = False
+        leaving = [asyncio.ensure_future(step()) for step in self.on_leave]
         await self._quiet(seconds)
+        cut = sum(one.exchange is not None for one in self.connections)
+        if cut:
+            log.error("unanswered requests that are cut after %g s: %d", seconds, cut)
         for connection in list(self.connections):
             connection.close()
         for task in list(self.slow):
             task.cancel()
+        await asyncio.gather(*leaving)
         for step in self.on_stop:
             await step()
         await self.models.stop()

@@ -14,7 +14,7 @@ from clouddeploy.server.chunks import Chunks, Sized
 from clouddeploy.server.crowd import make_room
 from clouddeploy.server.exchange import Exchange, Stream
 from clouddeploy.server.heads import END
-from clouddeploy.server.message import Head, Headers, Request, Response, refusal
+from clouddeploy.server.message import Head, Headers, Request, Response
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
@@ -88,12 +88,15 @@ class Connection(asyncio.Protocol):
         self._app.connections.discard(self)
         self._release()
         self._wake()
-        if self._stream is not None:
-            self._stream.closed = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.closed = True
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.leave()
             self._app.left(exchange)
+            if stream is not None:
+                self._app.answered(exchange, stream.sent)
 
     def eof_received(self) -> bool:
         """The client sends nothing more; whether the connection stays open.
@@ -190,7 +193,7 @@ class Connection(asyncio.Protocol):
         end += 4
         head = self._app.heads.parse(data[:end])
         length = head.length
-        if 0 <= length <= len(data) - end:
+        if 0 <= length <= len(data) - end and length <= settings.body_limit:
             self._buffer = data[end + length :]
             self._answer(head, data[end : end + length])
             return
@@ -198,6 +201,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_body(self, head: Head, data: bytes) -> None:
         limit = self._app.settings.body_limit
+        self._head = head
         if head.length > limit:
             raise WireError(
                 "too_large",
@@ -210,7 +214,7 @@ class Connection(asyncio.Protocol):
             return
         if head.expects and not data:
             self.write(CONTINUE)
-        self._head, self.since = head, self._app.now
+        self.since = self._app.now
         self._body = body = Chunks(limit) if head.length < 0 else Sized(head.length)
         if data:
             self._take_body(body, data)
@@ -236,7 +240,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: WireError) -> None:
         """Answer what isn't a request, and close: where the next one begins can't be known."""
-        self._turn_away(self._head or NO_HEAD, refusal(error))
+        head = self._head or NO_HEAD
+        self._turn_away(head, self._app.frame(error, head.path))
 
     def _turn_away(self, head: Head, response: Response) -> None:
         """Answer a request before it is complete, and close."""
@@ -271,12 +276,12 @@ class Connection(asyncio.Protocol):
         head = exchange.request.head
         chunked = head.version != "1.0"
         self._closing = self._closing or not chunked
-        headers = self._app.added(exchange, headers)
+        own, headers = headers, self._app.added(exchange, headers)
         more = (*headers, ("transfer-encoding", "chunked")) if chunked else headers
         told = self._app.response_heads.get(status, content_type, more)
         closing = CLOSE if self._closing or self._app.draining else b""
         self.write(b"%bx-request-id: %b\r\n%b\r\n" % (told, exchange.id.encode(), closing))
-        stream = Stream(self, exchange, chunked=chunked, silent=head.method == "HEAD")
+        stream = Stream(self, exchange, chunked=chunked, silent=head.method == "HEAD", headers=own)
         stream.closed = self._transport is None or exchange is not self.exchange
         if not stream.closed:
             self._stream = stream
@@ -285,7 +290,7 @@ class Connection(asyncio.Protocol):
     def end_stream(self, exchange: Exchange, stream: Stream) -> None:
         """The streamed response is complete."""
         self._stream = None
-        self._app.answered(exchange, Response(exchange.status, b"", "", ()))
+        self._app.answered(exchange, stream.sent)
         if self._transport is not None:
             self._next(closing=self._closing or self._app.draining)
 

@@ -121,20 +121,43 @@ class Exchange:
                 log.exception("what follows when the client of request %s goes failed", self.id)
 
 
+class Sent(bytes):
+    """The body of a response that was sent bit by bit, of which the length alone is known."""
+
+    size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+
 class Stream:
     """A response that is sent bit by bit.
+
+    Args:
+        connection: that it goes to.
+        exchange: what it answers.
+        chunked: its parts tell their lengths.
+        silent: none is sent, as for HEAD.
+        headers: of the response.
 
     Attributes:
         closed: it ended, or the client went away.
     """
 
     def __init__(
-        self, connection: Connection, exchange: Exchange, *, chunked: bool, silent: bool = False
+        self,
+        connection: Connection,
+        exchange: Exchange,
+        *,
+        chunked: bool,
+        silent: bool = False,
+        headers: Headers = (),
     ) -> None:
         self._connection = connection
         self._exchange = exchange
         self._chunked = chunked
         self._silent = silent  # the answer to HEAD has no body
+        self._headers = headers
         self.closed = False
         self.size = 0
 
@@ -146,6 +169,13 @@ class Stream:
         if self._silent:
             return
         self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    @property
+    def sent(self) -> Response:
+        """What went out, for those who watch."""
+        body = Sent()
+        body.size = self.size
+        return Response(self._exchange.status, body, "", self._headers)
 
     async def drained(self) -> None:
         """Return when the client has taken what was written, so that a slow one is waited for."""

@@ -93,6 +93,7 @@ def check_protection(settings: ServerSettings) -> None:
 
         if tls.on(settings):
             tls.context_of(settings)
+            tls.tell_validity(settings)
 
 
 def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> int:

@@ -133,8 +133,24 @@ class Response:
     headers: Headers = field(default=())
 
 
+class Refused(WireError):
+    """An error whose answer has headers of its own.
+
+    Args:
+        code: of the wire contract.
+        message: what is wrong.
+        fix: what the caller can do.
+        headers: of the answer.
+    """
+
+    def __init__(self, code: str, message: str, fix: str, headers: Headers) -> None:
+        super().__init__(code, message, fix)
+        self.headers = headers
+
+
 def refusal(error: WireError, headers: Headers = ()) -> Response:
     """The wire contract's answer to `error`."""
+    headers = (*getattr(error, "headers", ()), *headers)
     if error.status in (429, 503):
         seconds: int = getattr(error, "retry_after_s", 1)  # those that know it tell it
         headers = (("retry-after", str(seconds)), *headers)

@@ -24,8 +24,9 @@ STEADY_S = 60.0
 FOR_OTHERS_S, ALONE_S, FOR_EVER_S = 600.0, 1.0, 1e9
 """How long a worker that takes a dead one's place leaves connections waiting while it isn't ready: when
 others serve, and when nobody does, so that a client must not be refused for a moment's sake."""
-ENDING_S = 5.0
-"""Seconds that a worker has to end after its requests had theirs."""
+ENDING_S = 1.5
+"""Seconds that a worker has to end after its requests had theirs; then it is killed. Short, as platforms kill
+the server as a whole soon (see `clouddeploy.server.container.DRAIN_S`), which could tell nothing then."""
 
 
 @dataclass(eq=False)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clouddeploy.errors import SpecError
+
+LAST_PORT = 65535
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,15 +160,28 @@ class ServerSettings:
                 isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
             ):
                 raise SpecError(
-                    f"ServerSettings.{field.name} is {value!r}", why="allowed: 0 or more", fix="correct it"
+                    f"the setting {field.name} is {value!r}", why="allowed: 0 or more", fix="correct it"
                 )
         for name in ("workers", "max_batch", "queue", "max_connections", "slowest_bytes_per_s"):
             if getattr(self, name) < 1:
                 raise SpecError(
-                    f"ServerSettings.{name} is {getattr(self, name)!r}",
+                    f"the setting {name} is {getattr(self, name)!r}",
                     why="allowed: 1 or more",
                     fix="correct it",
                 )
+        for name in ("port", "grpc_port"):
+            if getattr(self, name) > LAST_PORT:
+                raise SpecError(
+                    f"the setting {name} is {getattr(self, name)!r}",
+                    why=f"allowed: up to {LAST_PORT}",
+                    fix="correct it",
+                )
+        if not NAME.fullmatch(self.name):
+            raise SpecError(
+                f"the setting name is {self.name!r}",
+                why="allowed, as a part of URLs: letters, digits, dots, hyphens, underscores, at most 100",
+                fix="correct it",
+            )
 
     def changed(self, values: dict[str, Any]) -> ServerSettings:
         """These settings with some changed.

@@ -23,6 +23,10 @@ from clouddeploy.server.listening import Listening
 from clouddeploy.server.seats import ALONE_S, ENDING_S, FOR_EVER_S, FOR_OTHERS_S, Seat, Sitter, how, start
 from clouddeploy.server.settings import ServerSettings
 
+CUT = 1
+"""Exit code of a server of which a worker had to be killed, so that it left requests without an answer."""
+SPARE_S = 5.0
+"""Seconds more than a silent worker may take to end itself."""
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +47,7 @@ class Supervisor:
         self._stopping = False
         self._reloading: list[Seat] = []
         self._was_ready = False
+        self._cut = False
 
     @property
     def url(self) -> str:
@@ -53,7 +58,9 @@ class Supervisor:
         return f"{scheme}://{shown}:{self.settings.port}"
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; SIGHUP replaces the workers one by one. The exit code.
+        """Serve until SIGTERM or SIGINT; SIGHUP replaces the workers one by one.
+
+        The exit code: 0, or `CUT` when a worker hadn't ended in time and was killed.
 
         Raises:
             SpecError: the address can't be listened on, or the model can't be loaded.
@@ -70,7 +77,7 @@ class Supervisor:
                 self._loop(wake)
             finally:
                 self._end()
-        return 0
+        return CUT if self._cut else 0
 
     @contextmanager
     def _signals(self) -> Iterator[int]:
@@ -128,6 +135,10 @@ class Supervisor:
             if self._stopping:
                 for one in self._living():
                     one.process.kill()
+            elif signal.SIGINT in numbers:
+                log.warning(
+                    "what was accepted is answered before the server ends; Ctrl-C again ends it at once"
+                )
             self._stop()
         elif signal.SIGHUP in numbers and not self._reloading and not self._stopping:
             self._reloading = list(self._seats)
@@ -197,8 +208,10 @@ class Supervisor:
             hung = one in self._watched() and one.heard + self._silence_s <= now
             if hung:
                 log.error("worker process %d shows no life and is killed", one.process.pid)
-            if one.alive and (hung or (one.kill_at is not None and one.kill_at <= now)):
+            if one.alive and hung:
                 one.process.kill()
+            elif one.alive and one.kill_at is not None and one.kill_at <= now:
+                self._kill_late(one)
         for seat in self._seats:
             for one in [one for one in seat.leaving if not one.alive]:
                 seat.leaving.remove(one)
@@ -208,6 +221,15 @@ class Supervisor:
             if seat.sitter is None and not self._stopping and seat.again_at <= now:
                 self._start(seat)
         self._mind_orphans()
+
+    def _kill_late(self, sitter: Sitter) -> None:
+        """It had its time to end."""
+        log.error(
+            "worker process %d hasn't ended %g s after it was asked to, and is killed; its requests are cut",
+            *(sitter.process.pid, self.settings.drain_s + ENDING_S),
+        )
+        sitter.process.kill()
+        self._cut = self._cut or self._stopping
 
     def _bury(self, sitter: Sitter) -> None:
         if sitter.status >= 0:
@@ -256,7 +278,7 @@ class Supervisor:
     @property
     def _silence_s(self) -> float:
         """Seconds after which a worker that shows no life is killed: it had its chance to end itself."""
-        return self.settings.hang_s + self.settings.drain_s + ENDING_S
+        return self.settings.hang_s + self.settings.drain_s + SPARE_S
 
     def _watched(self) -> list[Sitter]:
         """Those that must show life: a worker that loads a model may be silent for long."""
@@ -271,7 +293,7 @@ class Supervisor:
             try:
                 one.process.wait(left_s)
             except subprocess.TimeoutExpired:
-                one.process.kill()
+                self._kill_late(one)
                 one.process.wait()
             self._forget(one)
             one.close()

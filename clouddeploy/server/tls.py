@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.errors import SpecError
+from clouddeploy.server import validity
 from clouddeploy.server.guards.watched import EVERY_S, mark_of
 
 if TYPE_CHECKING:
@@ -98,6 +100,13 @@ def _why(error: OSError) -> str:
     return next((why for word, why in words.items() if word in text.lower().replace("_", " ")), text)
 
 
+def tell_validity(settings: ServerSettings) -> None:
+    """Warn of a certificate that clients refuse, or soon will; the server speaks TLS with it all the same."""
+    found = validity.complaint(settings.tls_certificate, datetime.now(UTC))
+    if found:
+        log.warning("%s", found)
+
+
 class Certificates:
     """The context of one worker, into which a changed certificate is loaded while it is in use.
 
@@ -146,7 +155,8 @@ class Certificates:
             context_of(self._settings)  # tried on another first: half a change must not reach this one
             _load(self.context, self._settings.tls_certificate, self._settings.tls_key)
         except SpecError as error:
-            log.error("the new certificate isn't used: %s", error)
+            log.error("the new certificate isn't used, and the one before stays: %s", error)
             return False
         log.info("the certificate was changed and is used for new connections")
+        tell_validity(self._settings)
         return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clouddeploy.errors import SpecError
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.server.message import Head, Response, refusal
+from clouddeploy.server.message import Head, Headers, Refused, Response
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ADMIN = "/v1/admin/"
 """Has a token of its own."""
+CHALLENGE: Headers = (("www-authenticate", 'Bearer realm="clouddeploy"'),)
+"""How to come in (RFC 9110, section 11.6.1)."""
 
 
 class Verifier(Protocol):
@@ -93,28 +95,35 @@ class Gate:
         self._verifiers, self._open = verifiers, open_paths
 
     def guard(self, exchange: Exchange) -> Response | None:
-        """Refuse who isn't known; the name of who is stands in the attribute ``key``."""
+        """Let in who is known, whose name then stands in the attribute ``key``.
+
+        Raises:
+            WireError: ``unauthorized``.
+        """
         head = exchange.request.head
-        if head.path in self._open or head.path.startswith(ADMIN):
-            return None
-        try:
+        if head.path not in self._open and not head.path.startswith(ADMIN):
             exchange.attributes["key"] = self._name(head)
-        except WireError as error:
-            return refused(error)
         return None
 
     def at_head(self, head: Head, peer: str) -> Response | None:
-        """The same before the body has come."""
-        if head.path in self._open or head.path.startswith(ADMIN):
-            return None
-        try:
+        """The same before the body has come.
+
+        Raises:
+            WireError: ``unauthorized``.
+        """
+        if head.path not in self._open and not head.path.startswith(ADMIN):
             self._name(head)
-        except WireError as error:
-            return refused(error)
         return None
 
     def _name(self, head: Head) -> str:
-        text = credential(head.headers)
+        try:
+            return self._verified(credential(head.headers))
+        except WireError as error:
+            if error.code != "unauthorized":
+                raise
+            raise Refused(error.code, error.message, error.fix, CHALLENGE) from error
+
+    def _verified(self, text: str) -> str:
         if not text:
             raise WireError(
                 "unauthorized",
@@ -125,10 +134,3 @@ class Gate:
             if verifier.takes(text):
                 return verifier.name(text)
         raise WireError("unauthorized", "the credentials are of no kind that is known here", "send others")
-
-
-def refused(error: WireError) -> Response:
-    """The answer, which for 401 tells how to come in (RFC 9110, section 11.6.1)."""
-    if error.code == "unauthorized":
-        return refusal(error, (("www-authenticate", 'Bearer realm="clouddeploy"'),))
-    return refusal(error)

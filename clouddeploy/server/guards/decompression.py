@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.server.message import Response, refusal
+from clouddeploy.server.message import Refused, Response
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
@@ -38,23 +38,24 @@ class Inflater:
         self._limit, self._ratio = limit, ratio
 
     def guard(self, exchange: Exchange) -> Response | None:
-        """Replace a compressed body by what it holds."""
+        """Replace a compressed body by what it holds.
+
+        Raises:
+            WireError: it can't be, or holds too much.
+        """
         request = exchange.request
         coding = request.head.headers.get(CODING)
         if coding is None or coding.lower() in ("", "identity"):
             return None
         window = WINDOWS.get(coding.lower())
         if window is None:
-            error = WireError(
+            raise Refused(
                 "unsupported_media_type",
                 f"the content coding {coding[:40]!r} isn't known",
                 "use gzip or deflate",
+                (("accept-encoding", "gzip, deflate"),),
             )
-            return refusal(error, (("accept-encoding", "gzip, deflate"),))
-        try:
-            request.body = self.inflated(request.body, window)
-        except WireError as error:
-            return refusal(error)
+        request.body = self.inflated(request.body, window)
         return None
 
     def inflated(self, data: bytes, window: int) -> bytes:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from clouddeploy.errors import SpecError
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.server.message import Response, refusal
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
     from clouddeploy.server.exchange import Exchange
+    from clouddeploy.server.message import Response
 
 SETS, WAYS = 8192, 8
 SLOT = struct.Struct("=Qd")
@@ -124,6 +124,18 @@ class Buckets:
             self._file = -1
 
 
+class TooOften(WireError):
+    """Somebody asks too often.
+
+    Args:
+        wait_s: seconds until the next request is taken.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        self.retry_after_s = math.ceil(wait_s)
+        super().__init__("rate_limited", "too many requests", f"try again in {wait_s:.3f} s")
+
+
 class Limiter:
     """Refuses who asks too often.
 
@@ -136,19 +148,19 @@ class Limiter:
         self._buckets, self._open = buckets, open_paths
 
     def guard(self, exchange: Exchange) -> Response | None:
-        """The refusal, with the time until the next request is taken."""
+        """Count a request.
+
+        Raises:
+            TooOften: it is one too many.
+        """
         request = exchange.request
         if request.head.path in self._open:
             return None
         key = exchange.attributes.get("key")
         wait_s = self._buckets.take(f"key {key}" if key is not None else f"peer {network(request.peer)}")
-        if not wait_s:
-            return None
-        whole_s = math.ceil(wait_s)
-        error = WireError("rate_limited", "too many requests", f"try again in {wait_s:.3f} s")
-        found = refusal(error)
-        headers = tuple((n, str(whole_s) if n == "retry-after" else v) for n, v in found.headers)
-        return Response(found.status, found.body, found.content_type, headers)
+        if wait_s:
+            raise TooOften(wait_s)
+        return None
 
 
 def network(peer: str) -> str:

@@ -81,6 +81,7 @@ class Keeper:
         self._loading: tuple[str, str] | None = None
         self._wake = asyncio.Event()
         self._root_problem = ""
+        self._late: Mapping[tuple[str, str], str] = {}
         self._begun = False
 
     def wake(self) -> None:
@@ -94,7 +95,7 @@ class Keeper:
             LoadError: nothing of what is there can be loaded.
         """
         await self._look()
-        while self._folders.waiting:
+        while self._folders.waiting or (self._folders.late and not self._found):
             await asyncio.sleep(PATIENCE_S)
             await self._look()
         if self._root_problem:
@@ -131,6 +132,10 @@ class Keeper:
             self._root_problem = str(error)
             return
         self._root_problem = ""
+        for (name, version), why in self._folders.late.items():
+            if self._late.get((name, version)) != why:
+                log.warning("model %s version %s isn't taken yet: %s", name, version, why)
+        self._late = self._folders.late
         if self._alone:
             mine = Candidate(self._root, mark_of(self._root) if not self._found else self._mark_alone())
             found = {**found, self._settings.name: {**found.get(self._settings.name, {}), "1": mine}}

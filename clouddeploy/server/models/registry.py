@@ -50,6 +50,7 @@ class Models:
         self._watching: list[asyncio.Task[None]] = []
         self._mark: tuple[int, ...] = ()
         self._state_problem = ""
+        self._report_problem = ""
         folder = settings.run_folder
         self.state = StateFile(settings.state if settings.state.name else folder / STATE)
         self.shadows = Shadows()
@@ -179,9 +180,15 @@ class Models:
         self.report()
 
     def report(self) -> None:
-        """Write this worker's status where the others find it."""
-        if self._settings.run_folder.name:
-            write_report(self._settings.run_folder, self.status())
+        """Write this worker's status where the others find it; that it can't be is told once."""
+        if not self._settings.run_folder.name:
+            return
+        before = self._report_problem
+        self._report_problem = write_report(self._settings.run_folder, self.status())
+        if self._report_problem and not before:
+            log.warning("the status of the models can't be written: %s", self._report_problem)
+        elif before and not self._report_problem:
+            log.info("the status of the models is written again")
 
     def status(self) -> Report:
         """How each model stands in this worker."""

@@ -31,8 +31,8 @@ class Report:
     shadows: dict[str, dict[str, int]]
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """Tell the other workers; a full disk costs this and nothing else."""
+def write_report(folder: Path, report: Report) -> str:
+    """Tell the other workers; why they can't be told, or nothing. A full disk costs this and nothing else."""
     number = os.environ.get("CLOUDDEPLOY_WORKER", "0")
     value = {
         "pid": os.getpid(),
@@ -43,7 +43,8 @@ def write_report(folder: Path, report: Report) -> None:
     try:
         write_whole(folder / f"{PREFIX}{number}.json", json.dumps(value).encode())
     except OSError as error:
-        log.warning("the status of the models can't be written: %s", error)
+        return str(error)
+    return ""
 
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:

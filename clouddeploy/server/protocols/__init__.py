@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def install(app: App) -> None:
     """Add every protocol that the settings switch on."""
-    from clouddeploy.server.protocols import jobs, openapi, sagemaker, tfserving, v2, wire
+    from clouddeploy.server.protocols import copying, jobs, openapi, sagemaker, tfserving, v2, wire
     from clouddeploy.server.protocols.streaming import Streams
 
     streams = Streams(app.settings.streams)
@@ -18,6 +18,7 @@ def install(app: App) -> None:
     sagemaker.install(app, streams)
     v2.install(app)
     tfserving.install(app)
+    copying.install(app)
     jobs.install(app)
     openapi.install(app)
     if app.settings.grpc_port:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clouddeploy.runtime.decode import Request
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from clouddeploy.server.engine.jobs import Outcome, Rows
     from clouddeploy.server.exchange import Exchange
     from clouddeploy.server.models import Loaded
-    from clouddeploy.server.routing import Endpoint
 
 Write = Callable[[Result], Response]
 Frame = Callable[[WireError, Headers], Response]
@@ -29,26 +27,6 @@ def text_error(error: WireError, headers: Headers = ()) -> Response:
     told = refusal(error, ((CODE, error.code), *headers))
     body = json.dumps({"error": f"{error.message}; {error.fix}"}, separators=(",", ":")).encode()
     return Response(told.status, body, JSON, told.headers)
-
-
-def framed(endpoint: Endpoint, frame: Frame = text_error) -> Endpoint:
-    """`endpoint` with its refusals in a protocol's own frame."""
-
-    async def follow(waiting: Awaitable[None], exchange: Exchange) -> None:
-        try:
-            await waiting
-        except WireError as error:
-            exchange.reply(frame(error, ()))
-
-    def act(exchange: Exchange) -> Awaitable[None] | None:
-        try:
-            waiting = endpoint(exchange)
-        except WireError as error:
-            exchange.reply(frame(error, ()))
-            return None
-        return follow(waiting, exchange) if inspect.isawaitable(waiting) else None
-
-    return act
 
 
 def ask(

@@ -6,30 +6,35 @@ import asyncio
 import json
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clouddeploy.errors import SpecError, TargetError
 from clouddeploy.runtime.arrays import from_json
+from clouddeploy.runtime.decode import Request as Arrays
 from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.runtime.signature import Tensor
+from clouddeploy.server import tls
 from clouddeploy.server.engine.jobs import Outcome
 from clouddeploy.server.exchange import Exchange
 from clouddeploy.server.message import Head, Request, Response, refusal
+from clouddeploy.server.models.shadowing import Form, Show
 from clouddeploy.server.protocols import tensors, v2
 from clouddeploy.server.protocols.asking import check_whole
 from clouddeploy.server.protocols.grpc_messages import METHODS, SERVICE, messages
+from clouddeploy.server.protocols.grpc_tls import credentials
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
     from clouddeploy.server.connection import Connection
     from clouddeploy.server.models import Loaded
 
-GRACE_S = 5.0
 CONTENTS = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
@@ -48,11 +53,14 @@ CODES = {
     404: "NOT_FOUND",
     406: "UNIMPLEMENTED",
     413: "RESOURCE_EXHAUSTED",
+    415: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
 }
 """gRPC's code for each HTTP status; INTERNAL for others ("gRPC status codes")."""
 log = logging.getLogger(__name__)
+CALL = re.compile("")
+Outputs = list[tuple[str, NDArray[Any], bool]]
 Act = Callable[[Any, Exchange], Awaitable[Any]]
 
 
@@ -71,7 +79,7 @@ def install(app: App) -> None:
         ) from error
     service = _Service(app)
     app.on_start.append(service.start)
-    app.on_stop.append(service.stop)
+    app.on_leave.append(service.stop)
 
 
 class _Reply:
@@ -99,7 +107,7 @@ class _Service:
         """Listen; every worker does on the same port.
 
         Raises:
-            SpecError: the port can't be listened on.
+            SpecError: the port can't be listened on, or the certificate can't be used.
         """
         import grpc
         from grpc import aio
@@ -126,7 +134,10 @@ class _Service:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
-            self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
+            if tls.on(settings):
+                self._server.add_secure_port(f"{host}:{settings.grpc_port}", credentials(settings))
+            else:
+                self._server.add_insecure_port(f"{host}:{settings.grpc_port}")
         except RuntimeError as error:
             raise SpecError(
                 f"gRPC can't listen on {settings.host}:{settings.grpc_port}",
@@ -138,17 +149,14 @@ class _Service:
     async def stop(self) -> None:
         """Answer what was accepted, then end."""
         if self._server is not None:
-            await self._server.stop(GRACE_S)
+            await self._server.stop(self._app.settings.drain_s)
 
     def _call(self, name: str, act: Act) -> Callable[[Any, Any], Awaitable[Any]]:
         async def run(request: Any, context: Any) -> Any:
             reply = _Reply(self._app)
             exchange = Exchange(_as_http(name, request, context), cast("Connection", reply))
             try:
-                refused = self._guarded(exchange)
-                if refused is not None:
-                    exchange.reply(refused)
-                    return await _abort(context, refused)
+                self._guard(exchange)
                 message = await act(request, exchange)
                 exchange.reply(Response(200))
                 return message
@@ -164,13 +172,15 @@ class _Service:
 
         return run
 
-    def _guarded(self, exchange: Exchange) -> Response | None:
-        """What the first guard that has something against it answers."""
-        early = self._app.early(exchange.request.head, exchange.request.peer)
-        if early is not None:
-            return early
-        answers = (guard(exchange) for guard in self._app.before)
-        return next((answer for answer in answers if answer is not None), None)
+    def _guard(self, exchange: Exchange) -> None:
+        """Let the guards see it.
+
+        Raises:
+            WireError: one has something against it.
+        """
+        for guard in self._app.before:
+            if guard(exchange) is not None:
+                raise WireError("forbidden", "the call isn't let through", "ask over HTTP to see why")
 
     async def _live(self, request: Any, exchange: Exchange) -> Any:
         return messages()["ServerLiveResponse"](live=True)
@@ -212,10 +222,28 @@ class _Service:
         exchange.batch = asked.size
         loaded.engine.ask(asked, exchange, done)
         outputs = tensors.outputs_of(await answered, loaded.service.signature, wanted, binary=False)
+        if "shadow" in exchange.attributes:
+            exchange.attributes["form"] = _form(request, outputs)
         named = {"model_name": loaded.name, "model_version": loaded.version, "id": request.id}
         return _answer(
             named, [(name, array) for name, array, _ in outputs], raw=bool(request.raw_input_contents)
         )
+
+
+def _form(request: Any, outputs: Outputs) -> Form:
+    """How a call is copied, which stands in no body."""
+
+    def read(_: Request, to: Loaded) -> tuple[Arrays, Show]:
+        signature = to.service.signature
+        wanted = tuple(tensors.Wanted(one.name, binary=False) for one in request.outputs)
+        asked = tensors.to_request(_arrays(request), signature)
+        return asked, lambda result: _shown(tensors.outputs_of(result, signature, wanted, binary=False))
+
+    return Form(CALL, read, lambda _: _shown(outputs))
+
+
+def _shown(outputs: Outputs) -> Any:
+    return [[name, array.tolist()] for name, array, _ in outputs]
 
 
 def _as_http(name: str, request: Any, context: Any) -> Request:
@@ -233,8 +261,13 @@ def _as_http(name: str, request: Any, context: Any) -> Request:
         path = f"/v2/models/{model}{end}"
     method = "POST" if name == "ModelInfer" else "GET"
     head = Head(method, path, "", headers, request.ByteSize(), keep=True, version="1.1", expects=False)
-    peer = context.peer().removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0]
-    return Request(head, b"", peer)
+    return Request(head, b"", address(context.peer()))
+
+
+def address(peer: str) -> str:
+    """The client's address in ``ipv4:10.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000`` (gRPC, "Name Resolution")."""
+    found = unquote(peer).removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0]
+    return found.removeprefix("[").removesuffix("]")
 
 
 async def _abort(context: Any, response: Response) -> Any:
@@ -242,7 +275,8 @@ async def _abort(context: Any, response: Response) -> Any:
 
     error = json.loads(response.body)["error"]
     code = "DEADLINE_EXCEEDED" if error["code"] == "out_of_time" else CODES.get(response.status, "INTERNAL")
-    trailing = (("x-clouddeploy-error", error["code"]),)
+    waits = tuple(pair for pair in response.headers if pair[0] == "retry-after")
+    trailing = (("x-clouddeploy-error", error["code"]), *waits)
     await context.abort(grpc.StatusCode[code], f"{error['message']}; {error['fix']}", trailing)
 
 

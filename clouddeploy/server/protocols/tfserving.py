@@ -18,7 +18,7 @@ from clouddeploy.runtime.encode import Result, as_object, plain
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.runtime.signature import Signature, Tensor
 from clouddeploy.server.message import JSON, Headers, Response
-from clouddeploy.server.protocols.asking import ask, framed, text_error
+from clouddeploy.server.protocols.asking import ask, text_error
 
 if TYPE_CHECKING:
     from clouddeploy.server.app import App
@@ -47,6 +47,7 @@ Read = Callable[[dict[str, Any], Signature], tuple[Request, Format]]
 def install(app: App) -> None:
     """Add ``/v1/models/…``."""
     models = app.models
+    app.frames["/v1/models"] = text_error
 
     def status(exchange: Exchange) -> None:
         _tell(exchange, {"model_version_status": statuses(models, exchange)})
@@ -60,10 +61,10 @@ def install(app: App) -> None:
             answer(find(models, exchange), exchange, verb, read)
 
         for path in _paths():
-            app.routes.add("POST", f"{path}:{verb}", framed(run))
+            app.routes.add("POST", f"{path}:{verb}", run)
     for path in _paths():
-        app.routes.add("GET", path, framed(status))
-        app.routes.add("GET", f"{path}/metadata", framed(metadata))
+        app.routes.add("GET", path, status)
+        app.routes.add("GET", f"{path}/metadata", metadata)
 
 
 def _paths() -> list[str]:

@@ -20,11 +20,20 @@ from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from clouddeploy.errors import SpecError  # noqa: E402
 from clouddeploy.server import tls  # noqa: E402
 from clouddeploy.server.app import App  # noqa: E402
+from clouddeploy.server.main import check_protection  # noqa: E402
 from clouddeploy.server.settings import ServerSettings  # noqa: E402
+from clouddeploy.server.validity import complaint, period  # noqa: E402
 from tests.unit.server_http.rig import GET, Server, routes, running  # noqa: E402
 
+DAY = dt.timedelta(days=1)
 
-def issue(folder: Path, name: str = "server", password: bytes | None = None) -> dict[str, Path]:
+
+def issue(
+    folder: Path,
+    name: str = "server",
+    password: bytes | None = None,
+    valid: tuple[dt.timedelta, dt.timedelta] = (-DAY, 30 * DAY),
+) -> dict[str, Path]:
     """A certificate that signs itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -35,8 +44,8 @@ def issue(folder: Path, name: str = "server", password: bytes | None = None) -> 
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now + valid[0])
+        .not_valid_after(now + valid[1])
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -176,3 +185,55 @@ def test_clients_need_a_certificate_when_an_authority_is_named(tmp_path: Path) -
         sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
         with context.wrap_socket(sock, server_hostname="localhost") as secure:
             assert ask(secure)
+
+
+@pytest.mark.parametrize(
+    ("valid", "says"),
+    [
+        ((-DAY, 30 * DAY), ""),
+        ((-3 * DAY, -DAY), "expired at"),
+        ((DAY, 30 * DAY), "isn't valid before"),
+        ((-DAY, 2 * DAY), "expires at"),
+        ((-DAY, 365 * 50 * DAY), ""),
+    ],
+)
+def test_a_certificate_that_clients_refuse_is_told(
+    tmp_path: Path, valid: tuple[dt.timedelta, dt.timedelta], says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = issue(tmp_path, valid=valid)
+    now = dt.datetime.now(dt.UTC)
+    found = period(files["tls_certificate"])
+    assert [abs(one - now - wanted) < DAY / 24 for one, wanted in zip(found, valid, strict=True)] == [
+        True
+    ] * 2
+    check_protection(ServerSettings(**files))  # type: ignore[arg-type]
+    assert bool(caplog.records) is bool(says)
+    assert says in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no PEM", "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----"]
+)
+def test_a_file_that_holds_no_certificate_is_told_rather_than_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cert.pem").write_text(text)
+    assert "can't be told" in complaint(tmp_path / "cert.pem", dt.datetime.now(dt.UTC))
+
+
+def test_a_broken_change_is_told_and_the_certificate_before_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(issue(tmp_path, "first")) as (server, certificates):
+        for broken in (b"", b"no PEM", (tmp_path / "cert.pem").read_bytes()[:-200]):
+            (tmp_path / "cert.pem").write_bytes(broken)
+            assert not server.call(certificates.look)
+            with connect(server) as secure:
+                assert common_name(secure) == "CN=first"
+                ask(secure)
+        (tmp_path / "cert.pem").unlink()
+        assert not server.call(certificates.look)
+        assert caplog.text.count("the new certificate isn't used, and the one before stays") == 4
+        issue(tmp_path, "second", valid=(-2 * DAY, -DAY))
+        assert server.call(certificates.look)
+        assert "expired at" in caplog.text
+        with connect(server) as secure:
+            assert common_name(secure) == "CN=second"

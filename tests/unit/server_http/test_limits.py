@@ -80,6 +80,16 @@ def test_chunks_for_ever_end_at_the_limit() -> None:
         assert found.call(lambda: found.app.held) == 0
 
 
+def test_a_body_that_arrives_with_its_head_has_the_same_limit() -> None:
+    with server(body_limit=10) as found:
+        client = found.client()
+        client.send(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n" + b"x" * 11)
+        assert client.answer().code == "too_large"
+        client = found.client()
+        client.send(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n" + b"x" * 10)
+        assert client.answer().body == b"x" * 10
+
+
 def test_an_idle_connection_is_closed() -> None:
     with server(**QUICK) as found:
         client = found.client()

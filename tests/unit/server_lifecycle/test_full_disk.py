@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,9 @@ def test_predictions_go_on_jobs_are_refused_and_taken_again_when_there_is_room(
         workers = server.workers()
         disk.fill()
         assert server.call("/predict", QUESTION).body == {"prediction": [1.0, 2.0]}
+        time.sleep(0.6)  # some looks at the models' folder
+        told = [line for line in server.lines if "status of the models can't be written" in line]
+        assert len(told) == 1
         refused = job(server)
         assert (refused.status, refused.body["error"]["code"]) == (503, "overloaded")
         assert "disk is full" in refused.body["error"]["message"]

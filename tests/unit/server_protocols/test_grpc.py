@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clouddeploy.runtime.errors import WireError
-from clouddeploy.server.message import Response, refusal
+from clouddeploy.server.message import Response
 from clouddeploy.server.protocols.grpc_messages import METHODS, SERVICE, messages
 from clouddeploy.server.protocols.tensors import DATATYPES
 from tests.unit.server_protocols.conftest import Serve, Server
@@ -176,11 +176,11 @@ def test_guards_see_calls_as_requests_of_v2(connect: Connect) -> None:
         seen.append((exchange.request.method, exchange.request.path))
         if exchange.request.headers.get("authorization") == "Bearer k":
             return None
-        return refusal(WireError("unauthorized", "no key", "send one"))
+        raise WireError("unauthorized", "no key", "send one")
 
     server.app.before.append(guard)
     server.app.after.append(lambda exchange, response: told.append(response.status))
-    body = {"model_name": "m", "inputs": [tensor(fp32_contents=[1, 2])]}
+    body: dict[str, Any] = {"model_name": "m", "inputs": [tensor(fp32_contents=[1, 2])]}
     assert client.refused("ModelInfer", **body).code() == grpc.StatusCode.UNAUTHENTICATED
     assert client.call("ModelInfer", metadata=(("authorization", "Bearer k"),), **body).outputs
     assert client.refused("ServerLive").code() == grpc.StatusCode.UNAUTHENTICATED
