@@ -25,7 +25,8 @@ class ServerSettings:
         workers: processes that answer requests.
         threads: threads of one prediction in a worker; 0 divides the cores among the workers.
         max_batch: examples that one call of the model gets at the most.
-        max_delay_ms: milliseconds that an idle model waits for more requests; 0 waits for none.
+        max_delay_ms: milliseconds that an idle model waits for more requests; with 0 it waits, a millisecond
+            at the most, only where that was measured to pay.
         queue: examples that may wait for one model in one worker; what comes on top is refused.
         timeout_ms: milliseconds that a request may wait for its predictions, unless its header
             ``x-timeout-ms`` tells otherwise; 0 lets it wait for as long as it takes.

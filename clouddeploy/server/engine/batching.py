@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.runtime.decode import Request
-from clouddeploy.runtime.encode import Result
 from clouddeploy.runtime.errors import WireError
 from clouddeploy.server.engine.admission import FREE_BATCHES, Admission
 from clouddeploy.server.engine.codec import Codec
 from clouddeploy.server.engine.deadlines import seconds_of
 from clouddeploy.server.engine.facts import Batch, Facts
+from clouddeploy.server.engine.gathering import PATIENCE_S, Gathering
 from clouddeploy.server.engine.jobs import (
     Call,
     Caller,
@@ -37,7 +37,7 @@ from clouddeploy.server.engine.jobs import (
 )
 from clouddeploy.server.engine.lane import Lane
 from clouddeploy.server.engine.pace import Pace
-from clouddeploy.server.engine.predicting import Predictor
+from clouddeploy.server.engine.predicting import Predictor, kept
 from clouddeploy.server.engine.waiting import Waiting
 from clouddeploy.server.engine.warming import warm_up
 
@@ -56,7 +56,8 @@ class Engine:
     Args:
         service: predicts.
         max_batch: examples of one call at the most; a larger request is a batch of its own.
-        max_delay_ms: milliseconds that an idle model waits for more requests.
+        max_delay_ms: milliseconds that an idle model waits for more requests; with 0 it waits for those
+            that are about to come where that was measured to pay (`Gathering`).
         queue: examples that may wait.
         timeout_ms: milliseconds that a client waits unless it says otherwise; 0 is for ever.
         max_wait_ms: milliseconds that what waits may have to, as estimated; 0 for any.
@@ -93,6 +94,8 @@ class Engine:
         self._typed = bool(service.signature.inputs)
         self._same = self._typed and all(None not in tensor.shape[1:] for tensor in service.signature.inputs)
         self._waiting = Waiting()
+        self._gathering, self._gathers = Gathering(self._pace, max_batch), not max_delay_ms
+        self._enough = max_batch  # waiting examples with which a batch begins at once
         self._lane: Lane[list[Job]] = Lane("clouddeploy-model", self._in_thread)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled: asyncio.Handle | None = None
@@ -208,7 +211,7 @@ class Engine:
             self._watch_deadline(deadline)
         if self._running:
             return
-        if ahead + size >= self._max_batch:
+        if ahead + size >= self._enough:
             self._begin()
         elif self._scheduled is None:
             self._schedule(self._delay_s)
@@ -224,6 +227,8 @@ class Engine:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
+        if self._last[1] > PATIENCE_S and self._waits_for_more():
+            return
         jobs = self._next()
         if not jobs:
             self._rest()
@@ -238,6 +243,16 @@ class Engine:
         if len(self._waiting):
             self._schedule(0)
         self._deliver(jobs, outcomes, self._last)
+
+    def _waits_for_more(self) -> bool:
+        """Whether the batch that could begin will begin with the next example, or in a moment."""
+        wanted, waiting = 0, self._waiting
+        if self._gathers and self._predictor.together and waiting.plain and waiting.examples:
+            wanted = self._gathering.wanted(waiting.examples)
+        self._enough = wanted or self._max_batch
+        if wanted:
+            self._schedule(PATIENCE_S)
+        return wanted > 0
 
     def _next(self) -> list[Job]:
         """The next batch; who comes too late for it is told so."""
@@ -264,8 +279,9 @@ class Engine:
         assert self._loop is not None
         while jobs:
             size = _size(jobs)
-            outcomes = [_kept(outcome) for outcome in self._timed(jobs, size)]
-            more = [] if self._pace.in_loop(size) else self._next()
+            outcomes = [kept(outcome) for outcome in self._timed(jobs, size)]
+            later = self._gathers and self._gathering.better_later(self._waiting.examples)
+            more = [] if later or self._pace.in_loop(size) else self._next()
             try:
                 self._loop.call_soon_threadsafe(self._finished, jobs, outcomes, self._last, more)
             except RuntimeError:
@@ -374,13 +390,3 @@ def _tell(job: Job, outcome: Outcome) -> None:
 def _tell_late(jobs: list[Job]) -> None:
     for job in jobs:
         _tell(job, out_of_time())
-
-
-def _kept(outcome: Outcome) -> Outcome:
-    """`outcome` with arrays of its own: a model may use those that it returned for its next answer."""
-    if not isinstance(outcome, Result):
-        return outcome
-    outputs = outcome.outputs
-    if isinstance(outputs, dict):
-        return Result({name: array.copy() for name, array in outputs.items()}, outcome.single)
-    return Result(outputs.copy(), outcome.single)

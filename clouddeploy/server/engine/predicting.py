@@ -171,3 +171,13 @@ def _parted(outputs: Any, jobs: Sequence[Job]) -> list[Outcome]:
         found.append(Result(part, job.request.single))
         at = end
     return found
+
+
+def kept(outcome: Outcome) -> Outcome:
+    """`outcome` with arrays of its own: a model may use those that it returned for its next answer."""
+    if not isinstance(outcome, Result):
+        return outcome
+    outputs = outcome.outputs
+    if isinstance(outputs, dict):
+        return Result({name: array.copy() for name, array in outputs.items()}, outcome.single)
+    return Result(outputs.copy(), outcome.single)

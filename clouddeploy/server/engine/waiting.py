@@ -30,6 +30,11 @@ class Waiting:
         """How many examples wait."""
         return self._arrived - self._left
 
+    @property
+    def plain(self) -> bool:
+        """Whether any of those that wait may be in one batch, whenever it is."""
+        return self._odd_arrived == self._odd_left
+
     def append(self, job: Job) -> None:
         """Let `job` wait."""
         self._arrived += job.size
