@@ -33,13 +33,18 @@ def run(argv: Sequence[str], session: Session) -> int:
     except CloudDeployError as error:
         return _report(error, session, as_json)
     except Exception as error:  # noqa: BLE001 (whatever is left is a bug, and is told as one)
-        name = type(error).__name__
-        bug = CloudDeployError(
-            f"this is a bug in clouddeploy: {name}: {error}",
-            fix="run it again with CLOUDDEPLOY_DEBUG=1 to see the trace, and report it with that",
-        )
-        bug.__cause__ = error
-        return _report(bug, session, as_json)
+        return _report(bug(error), session, as_json)
+
+
+def bug(error: Exception) -> CloudDeployError:
+    """What an error that isn't one of ours is told as."""
+    name = type(error).__name__
+    told = CloudDeployError(
+        f"this is a bug in clouddeploy: {name}: {error}",
+        fix="run it again with CLOUDDEPLOY_DEBUG=1 to see the trace, and report it with that",
+    )
+    told.__cause__ = error
+    return told
 
 
 def _dispatch(argv: Sequence[str], session: Session) -> int:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clouddeploy.cli.predicting import read_input
 from clouddeploy.cli.session import UsageError
-from clouddeploy.errors import CloudError
+from clouddeploy.errors import CloudError, SpecError
 
 if TYPE_CHECKING:
     from clouddeploy.bench import BenchResult, Load
     from clouddeploy.cli.session import Session
 
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+FIELD = re.compile(r"Load\.([a-z_]+)(?= is )")
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 
 
@@ -26,19 +29,40 @@ def bench(args: Namespace, session: Session) -> int:
 
     if args.plot:
         check_drawable(Path(args.plot))
+        _check_folder(args.plot, session)
     load = wanted(args, session)
     with session.terminal.progress() as progress, progress.activity(f"{load.url}: {load}"):
         found = measure(load)
-    if args.plot:
-        found.save(session.folder / args.plot)
     if args.json:
         session.terminal.json(found.as_dict())
     else:
         session.terminal.data(str(found))
-        if args.plot:
-            session.terminal.say(f"drawn in {args.plot}")
+    if args.plot:
+        _draw(found, args.plot, session)
     _check_some(found)
     return 0
+
+
+def _check_folder(plot: str, session: Session) -> None:
+    folder = (session.folder / plot).parent
+    if not folder.is_dir():
+        raise UsageError(
+            f"--plot {plot!r} can't be written",
+            why=f"there is no folder {str(folder)!r}",
+            fix="make it first",
+        )
+
+
+def _draw(found: BenchResult, plot: str, session: Session) -> None:
+    try:
+        found.save(session.folder / plot)
+    except OSError as error:
+        raise UsageError(
+            f"--plot {plot!r} can't be written",
+            why=error.strerror or str(error),
+            fix="the figures are above; name another file next time",
+        ) from error
+    session.terminal.say(f"drawn in {plot}")
 
 
 def _check_some(found: BenchResult) -> None:
@@ -47,6 +71,10 @@ def _check_some(found: BenchResult) -> None:
             f"none of {found.sent:,} requests was answered well",
             why=", ".join([*map(str, found.statuses), *found.failures]),
             fix="see the server's log",
+        )
+    if found.gone:
+        raise CloudError(
+            f"{found.load.url} went away while it was measured", why=found.gone, fix="see the server's log"
         )
 
 
@@ -65,27 +93,58 @@ def wanted(args: Namespace, session: Session) -> Load:
             why="--rate N sends so many requests a second; --closed sends the next one after each answer",
             fix="add --rate 100",
         )
+    if args.closed and args.poisson:
+        raise UsageError(
+            "--closed and --poisson don't go together",
+            why="a closed loop sends when an answer has come, not by chance",
+            fix="leave one away",
+        )
     base = str(Address.of(args.url.partition("?")[0]))
     url = args.url if _has_path(args.url) else base + "/predict"
     headers = _headers(args)
     body = b""
     method = args.method or "POST"
-    if method not in ("GET", "HEAD"):
+    if method in ("GET", "HEAD"):
+        _check_bodiless(args, method)
+    else:
         body, kind = _body(args, session, url, headers)
         headers.setdefault("content-type", kind)
-    return Load(
-        url=url,
-        rate=args.rate,
-        duration_s=seconds(args.duration, "--duration"),
-        warm_up_s=seconds(args.warm_up, "--warm-up"),
-        connections=args.connections,
-        arrivals="poisson" if args.poisson else "constant",
-        method=method,
-        headers=headers,
-        body=body,
-        timeout_s=seconds(args.timeout, "--timeout"),
-        seed=args.seed,
-    )
+    with _by_flags():
+        return Load(
+            url=url,
+            rate=args.rate,
+            duration_s=seconds(args.duration, "--duration"),
+            warm_up_s=seconds(args.warm_up, "--warm-up"),
+            connections=args.connections,
+            arrivals="poisson" if args.poisson else "constant",
+            method=method,
+            headers=headers,
+            body=body,
+            timeout_s=seconds(args.timeout, "--timeout"),
+            seed=args.seed,
+        )
+
+
+@contextmanager
+def _by_flags() -> Iterator[None]:
+    """Call what is wrong with a load by the flag that gave it."""
+    try:
+        yield
+    except SpecError as error:
+        found = FIELD.match(error.what)
+        if found is None:
+            raise
+        flag = "--" + found[1].removesuffix("_s").replace("_", "-")
+        what, fix = flag + error.what[found.end() :], error.fix.replace(f"give {found[1]} ", f"give {flag} ")
+        raise UsageError(what, why=error.why, fix=fix) from error
+
+
+def _check_bodiless(args: Namespace, method: str) -> None:
+    flag = "--input" if args.input else "--body" if args.body else ""
+    if flag:
+        raise UsageError(
+            f"{flag} is given, but a {method} request has no body", fix=f"leave away {flag}, or --method"
+        )
 
 
 def _has_path(url: str) -> bool:
@@ -93,6 +152,8 @@ def _has_path(url: str) -> bool:
 
 
 def _headers(args: Namespace) -> dict[str, str]:
+    from clouddeploy.client.address import check_header
+
     found = {}
     for text in args.header or ():
         name, colon, value = text.partition(":")
@@ -100,6 +161,7 @@ def _headers(args: Namespace) -> dict[str, str]:
             raise UsageError(
                 f"--header {text!r} has no colon", fix="write it like --header 'X-API-Key: secret'"
             )
+        check_header(name.strip(), value.strip())
         found[name.strip().lower()] = value.strip()
     return found
 
@@ -131,5 +193,8 @@ def seconds(text: str, flag: str) -> float:
     """
     match = DURATION.fullmatch(text)
     if match is None:
-        raise UsageError(f"{flag} is {text!r}", why="allowed: 300ms, 30s, 2m, 1h", fix=f"write {flag} 30s")
+        meant = f"{text}s" if text.isdecimal() else "30s"
+        raise UsageError(
+            f"{flag} is {text!r}", why="allowed: 300ms, 30s, 2m, 1h", fix=f"write {flag} {meant}"
+        )
     return float(match[1]) * UNITS_S[match[2]]

@@ -167,7 +167,7 @@ def _add_named_commands(commands: dict[str, Parser]) -> None:
 
 def _add_policy(parser: Parser) -> None:
     parser.add_argument("--min", type=int, default=1, metavar="N", help="copies that always run (default: 1)")
-    parser.add_argument("--max", type=int, default=1, metavar="N", help="copies at the most (default: 1)")
+    parser.add_argument("--max", type=int, metavar="N", help="copies at the most (default: as --min)")
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--requests-per-minute", type=float, metavar="N", help="hold so many per copy")
     target.add_argument("--concurrency", type=float, metavar="N", help="hold so many in progress per copy")

@@ -20,6 +20,9 @@ MEDIA = {".json": JSON, ".npy": NPY, ".csv": CSV}
 def predict(args: Namespace, session: Session) -> int:
     """Send the input, write the answer to stdout or to ``--output``."""
     accept = _media(args.output) if args.output else JSON
+    if args.output and not (session.folder / args.output).parent.is_dir():
+        folder = str((session.folder / args.output).parent)
+        raise _unwritten(args.output, f"there is no folder {folder!r}")
     body, content_type = read_input(args.input, session)
     with session.terminal.progress() as progress:
         deployer = session.deployer(args, session.config_here(), progress)
@@ -31,8 +34,12 @@ def predict(args: Namespace, session: Session) -> int:
         return 0
     path = session.folder / args.output
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(reply.body)
-    partial.replace(path)
+    try:
+        partial.write_bytes(reply.body)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _unwritten(args.output, error.strerror or str(error)) from error
     if args.json:
         session.terminal.json(
             {"path": args.output, "bytes": len(reply.body), "content_type": reply.content_type}
@@ -40,6 +47,10 @@ def predict(args: Namespace, session: Session) -> int:
     else:
         session.terminal.say(f"wrote {len(reply.body):,} bytes to {args.output}")
     return 0
+
+
+def _unwritten(given: str, why: str) -> UsageError:
+    return UsageError(f"--output {given!r} can't be written", why=why, fix="name a file that can be written")
 
 
 def read_input(given: str, session: Session) -> tuple[bytes, str]:

@@ -147,6 +147,8 @@ def logs(args: Namespace, session: Session) -> int:
         with progress.activity(f"asking {deployer.target}"):
             endpoint = deployer.endpoint(args.name)
             lines = list(endpoint.logs(since_s=since_s, limit=args.limit))
+            if not lines and endpoint.status().phase == "missing":
+                raise _nothing(args.name, deployer)
     if args.follow:
         began = time.monotonic()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clouddeploy.cli.session import UsageError
+from clouddeploy.cli.writing import Order, written
 from clouddeploy.errors import NotFound
 
 if TYPE_CHECKING:
     from clouddeploy.cli.session import Session
-    from clouddeploy.model import Model
     from clouddeploy.server.settings import ServerSettings
 
 FLAGS = (
@@ -34,11 +33,13 @@ def serve(args: Namespace, session: Session) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     from clouddeploy.server.main import check_installed
     from clouddeploy.server.main import serve as run
+    from clouddeploy.server.models.policy import Policy
 
     check_installed()
-    values = _values(args, session)
+    checked = _settings(_values(args, session))
+    Policy.parse(checked.versions)  # reading the model takes long: what can be told before is
     with _folder(args, session) as folder:
-        settings = _settings({**values, "models": folder})
+        settings = checked.changed({"models": folder})
 
         def ready(url: str) -> None:
             _tell(url, settings, args, session)
@@ -101,16 +102,8 @@ def _folder(args: Namespace, session: Session) -> Iterator[Path]:
             _check_versions(path)
         yield path
         return
-    from clouddeploy.packaging.sagemaker import sagemaker_artifact
-
-    with session.terminal.progress() as progress, tempfile.TemporaryDirectory(prefix="clouddeploy-") as made:
-        with progress.activity("reading the model"):
-            artifact = sagemaker_artifact(_model(path, args, session), compression="none")
-            for warning in artifact.warnings:
-                session.terminal.say(f"warning: {warning}")
-        with progress.activity("writing it to a folder"):
-            folder = artifact.write(Path(made) / "model")
-        del artifact
+    handler = session.folder / args.handler if args.handler else None
+    with written(Order(path, handler, args.source, args.allow_pickle), session.terminal) as folder:
         yield folder
 
 
@@ -127,23 +120,6 @@ def _check_versions(path: Path) -> None:
             why=f"neither a {MANIFEST} or clouddeploy.toml is in it, nor <model>/<version>/{MANIFEST}",
             fix="name weights, or a folder of files together with --handler; --models serves an empty folder",
         )
-
-
-def _model(path: Path, args: Namespace, session: Session) -> Model:
-    """The model that the path and the flags describe. The workers try it, so it isn't tried here."""
-    from clouddeploy.model import Model
-
-    handler = session.folder / args.handler if args.handler else None
-    if path.is_dir() and handler is None:
-        from clouddeploy import config
-
-        return config.load(path).deployment().model
-    if path.is_dir():
-        assert handler is not None
-        return Model.from_folder(path, handler=handler, check=False)
-    return Model.from_file(
-        path, handler=handler, source=args.source, allow_pickle=args.allow_pickle, check=False
-    )
 
 
 def _tell(url: str, settings: ServerSettings, args: Namespace, session: Session) -> None:

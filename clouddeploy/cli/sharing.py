@@ -49,6 +49,8 @@ def _shares(words: Sequence[str]) -> Mapping[str, int]:
                 why="allowed: a release, an equals sign and a whole percent",
                 fix="write for example 1f2e3d4c5b=10 0a1b2c3d4e=90",
             )
+        if release in found:
+            raise UsageError(f"{release!r} stands twice", fix="give each release one share")
         found[release] = int(percent)
     return found
 
@@ -59,11 +61,14 @@ def scale(args: Namespace, session: Session) -> int:
 
     session.check_may_ask(args)
     given = {name: getattr(args, name) for name in TARGETS if getattr(args, name) is not None}
-    wanted = Autoscaling(min=args.min, max=args.max, **given)
+    most = max(args.min, 1) if args.max is None else args.max
+    wanted = Autoscaling(min=args.min, max=most, **given)
+    copies = f"{most}" if args.min == most else f"{args.min} to {most}"
+    copies += " copy" if most == 1 else " copies"
     terminal = session.terminal
     with terminal.progress() as progress:
         deployer = session.deployer(args, session.config_here(), progress)
-    if not session.confirm(f"Run {args.min} to {args.max} copies of {args.name}?", args):
+    if not session.confirm(f"Run {copies} of {args.name}?", args):
         terminal.say("nothing was changed")
         return 0
     with terminal.progress() as progress:
@@ -72,5 +77,5 @@ def scale(args: Namespace, session: Session) -> int:
     if args.json:
         terminal.json(found)
     else:
-        terminal.data(f"{found['name']} on {found['target']}: {args.min} to {args.max} copies")
+        terminal.data(f"{found['name']} on {found['target']}: {copies}")
     return 0

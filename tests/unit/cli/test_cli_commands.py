@@ -169,6 +169,9 @@ def test_traffic_shows_the_shares_and_sets_new_ones(tmp_path: Path) -> None:
     refused = cli(*asked[:2], "1f2e3d4c5b", *where, "--yes", folder=tmp_path, cloud=cloud)
     assert refused.code == 2
     assert "is no share" in refused.err
+    twice = cli("traffic", "digits", "1f2e=50", "1f2e=50", *where, "--yes", folder=tmp_path)
+    assert twice.code == 2
+    assert "'1f2e' stands twice" in twice.err
     unsure = cli(*asked, *where, folder=tmp_path, cloud=FakeCloud({"digits": "1f2e3d4c5b"}), answer="n\n")
     assert unsure.out == ""
     assert "nothing was changed" in unsure.err
@@ -180,7 +183,14 @@ def test_scale_hands_the_policy_on(tmp_path: Path) -> None:
     done = cli(*asked, folder=tmp_path, cloud=cloud)
     assert (done.code, done.out) == (0, "digits on fake: 2 to 5 copies\n")
     assert ("scale", "digits", Autoscaling(min=2, max=5, concurrency=8)) in cloud.asked
-    refused = cli("scale", "digits", "--min", "3", "--target", "fake", "--yes", folder=tmp_path, cloud=cloud)
+    done = cli("scale", "digits", "--min", "3", "--target", "fake", "--yes", folder=tmp_path, cloud=cloud)
+    assert done.out == "digits on fake: 3 copies\n"
+    assert ("scale", "digits", Autoscaling(min=3, max=3)) in cloud.asked
+    none = cli("scale", "digits", "--min", "0", "--target", "fake", "--yes", folder=tmp_path, cloud=cloud)
+    assert ("scale", "digits", Autoscaling(min=0, max=1)) in cloud.asked
+    assert none.code == 0
+    wrong = ("scale", "digits", "--min", "3", "--max", "2", "--target", "fake", "--yes")
+    refused = cli(*wrong, folder=tmp_path, cloud=cloud)
     assert refused.code == 2
     assert "min must not exceed max" in refused.err
 
@@ -200,6 +210,12 @@ def test_logs_print_lines_and_json(tmp_path: Path) -> None:
     assert cloud.asked[-1] == ("logs", 900.0, 1)
     done = cli("logs", "digits", "--json", "--target", "fake", folder=tmp_path, cloud=cloud)
     assert json.loads(done.out) == {"name": "digits", "lines": ["loading", "ready"]}
+
+
+def test_logs_of_nothing_are_not_told_as_none(tmp_path: Path) -> None:
+    done = cli("logs", "nothing", "--target", "fake", folder=tmp_path, cloud=FakeCloud(lines=[]))
+    assert (done.code, done.out) == (5, "")
+    assert "nothing runs under 'nothing'" in done.err
 
 
 @pytest.mark.parametrize("flags", [("--since", "soon"), ("--limit", "0"), ("--limit", "x")])
@@ -247,6 +263,16 @@ def test_predict_writes_the_answer_in_the_form_of_the_file(tmp_path: Path) -> No
     assert json.loads(done.out) == {"path": "out.csv", "bytes": 19, "content_type": "text/csv"}
     assert (tmp_path / "out.csv").read_bytes() == b'{"predictions":[1]}'
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "out.csv"]
+
+
+def test_an_answer_that_can_not_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[[1]]")
+    cloud = FakeCloud({"digits": "r1"})
+    flags = ("--input", "a.json", "--output", "gone/out.csv", "--target", "fake")
+    done = cli("predict", "digits", *flags, folder=tmp_path, cloud=cloud)
+    assert done.code == 2
+    assert "--output 'gone/out.csv' can't be written" in done.err
+    assert cloud.asked == []
 
 
 @pytest.mark.parametrize(
