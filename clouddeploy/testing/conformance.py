@@ -177,6 +177,9 @@ class ConformanceSuite:
         assert endpoint.traffic == {new: 40, old: 60}
         answers = {endpoint.predict(BATCH).tobytes() for _ in range(60)}
         assert answers == {np.asarray(one.load()(BATCH)).tobytes() for one in (model, newer)}
+        with pytest.raises(SpecError, match=old[:10]):
+            endpoint.rollback()
+        assert endpoint.traffic == {new: 40, old: 60}, "whichever comes before can't be told"
         endpoint.split({old: 100})
         assert endpoint.traffic == {old: 100}
         assert np.array_equal(endpoint.predict(BATCH), np.asarray(model.load()(BATCH)))

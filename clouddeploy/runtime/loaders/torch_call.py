@@ -17,7 +17,11 @@ def device() -> torch.device:
 
 
 def caller(
-    module: Callable[..., Any], manifest: Mapping[str, Any], where: torch.device
+    module: Callable[..., Any],
+    manifest: Mapping[str, Any],
+    where: torch.device,
+    *,
+    takes_floats: bool = False,
 ) -> Callable[[Any], Any]:
     """`module` as a function from arrays to arrays.
 
@@ -25,6 +29,7 @@ def caller(
         module: what to call.
         manifest: its ``call`` says how: ``positional``, ``keyword`` or ``mapping``.
         where: device of the module's weights.
+        takes_floats: no input is of whole numbers, so those that are given as such become floats.
     """
     style = manifest.get("call", "positional")
     signature = manifest.get("signature") or {}
@@ -33,7 +38,8 @@ def caller(
 
     def tensor(array: Any) -> torch.Tensor:
         found = np.asarray(array)
-        if free and found.dtype == np.float64:  # no signature to tell: torch's own default dtype
+        # No signature to tell: torch's own default dtype.
+        if free and (found.dtype == np.float64 or (takes_floats and found.dtype.kind in "iu")):
             found = found.astype(np.float32)
         there = torch.from_numpy(found)
         return there if here else there.to(where)

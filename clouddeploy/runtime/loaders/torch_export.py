@@ -25,7 +25,15 @@ def load(path: Path, manifest: Mapping[str, Any]) -> Callable[[Any], Any]:
         program = move_to_device_pass(program, where)
     module = program.module()
     share(module, path)
-    return caller(checked_once(module, flat_forward(program, module)), manifest, where)
+    call = checked_once(module, flat_forward(program, module))
+    return caller(call, manifest, where, takes_floats=_takes_floats(program))
+
+
+def _takes_floats(program: torch.export.ExportedProgram) -> bool:
+    """Whether every input of the program is of single-precision numbers."""
+    asked = set(program.graph_signature.user_inputs)
+    given = [node.meta.get("val") for node in program.graph.nodes if node.name in asked]
+    return bool(given) and all(getattr(value, "dtype", None) == torch.float32 for value in given)
 
 
 def checked_once(module: Callable[..., Any], flat: Callable[..., Any] | None = None) -> Callable[..., Any]:

@@ -94,7 +94,7 @@ def test_a_rollback_in_the_middle_of_a_canary_gives_one_release_everything(
 ) -> None:
     old, new = two_releases(bench, model, newer)
     endpoint = bench.deployer().split("digits", {new: 60, old: 40})
-    bench.deployer().rollback("digits")
+    bench.deployer().rollback("digits", old)
     assert endpoint.traffic == {old: 100}
 
 

@@ -61,3 +61,20 @@ def test_shapes_against_the_constraints_are_refused_at_any_time_and_answers_are_
         assert call(rows).tobytes() == wanted.tobytes()
         with pytest.raises(Exception, match=r"(?i)batch|shape|size|guard"):
             call(np.zeros((5, 3), np.float32))
+
+
+def test_whole_numbers_are_taken_as_floats_where_a_program_takes_nothing_else(tmp_path: Path) -> None:
+    class Pick(torch.nn.Module):
+        def forward(self, index: torch.Tensor) -> torch.Tensor:
+            return torch.arange(10)[index] * 1.0
+
+    for name, net, example in (
+        ("linear", torch.nn.Linear(2, 1), torch.rand(1, 2)),
+        ("pick", Pick(), torch.tensor([3])),
+    ):
+        path = tmp_path / f"{name}.pt2"
+        torch.export.save(torch.export.export(net.eval(), (example,)), path)
+        answer = torch_export.load(path, {})(np.array([[1, 2]] if name == "linear" else [3]))
+        assert answer.dtype == np.float32
+        if name == "pick":
+            assert answer.tolist() == [3.0], "an index stays one"
