@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clouddeploy import registry
 from clouddeploy.engine.plan import Plan, make_plan
-from clouddeploy.errors import NotSupported, PlanOutdated
+from clouddeploy.errors import NotSupported, PlanOutdated, SpecError
 from clouddeploy.prepared import OnEvent, Prepared, peek
 from clouddeploy.spec import (
     Architecture,
@@ -125,6 +125,7 @@ class Deployer:
 
         Raises:
             NotFound: no such release is kept.
+            SpecError: none is named while several share the requests.
         """
         self._carry_out(lambda: self._prepare_rollback(check_name(name), release), on_event)
         return self.endpoint(name)
@@ -160,6 +161,12 @@ class Deployer:
             NotFound: nothing runs under that name.
             SpecError, NotSupported: the target can't hold that policy.
         """
+        if not isinstance(autoscaling, Autoscaling):
+            raise SpecError(
+                f"autoscaling is {autoscaling!r}",
+                why="allowed: Autoscaling",
+                fix="write Autoscaling(min=2, max=2)",
+            )
 
         def prepare() -> Prepared:
             graph = self.provider.rescale(check_name(name), autoscaling)
@@ -244,8 +251,24 @@ class Deployer:
         )
 
     def _prepare_rollback(self, name: str, release: str | None) -> Prepared:
+        if release is None:
+            self._refuse_choice(name, self.provider.traffic(name))
         graph = self.provider.restore(name, release)
         return self._prepared(name, graph, f"{name}: back to {release or 'the release before'}")
+
+    @staticmethod
+    def _refuse_choice(name: str, traffic: Mapping[str, int]) -> None:
+        """Refuse to guess which of several that serve is the one before: it could be the canary itself."""
+        sharing = {release: percent for release, percent in traffic.items() if percent}
+        if len(sharing) < 2:
+            return
+        told = ", ".join(f"{release[:10]} {percent} %" for release, percent in sharing.items())
+        most = max(sharing, key=lambda release: sharing[release])
+        raise SpecError(
+            f"{name!r} has several releases in service: {told}",
+            why="a rollback without a name goes to the release before the one that serves",
+            fix=f"name the one to go back to, such as: clouddeploy rollback {name} --to {most[:10]}",
+        )
 
     def _prepared(self, name: str, graph: Graph, title: str) -> Prepared:
         seen = peek(graph)

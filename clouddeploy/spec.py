@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -137,6 +138,17 @@ class Alarm:
         object.__setattr__(self, "notify", tuple(self.notify))
 
 
+KINDS: tuple[tuple[str, type, str], ...] = (
+    ("compute", Compute, "Compute(memory_mb=2048)"),
+    ("autoscaling", Autoscaling, "Autoscaling(min=1, max=3)"),
+    ("access", Access, "Access(public=True)"),
+    ("alarms", Sequence, "(Alarm(…),)"),
+    ("env", Mapping, "{'NAME': 'value'}"),
+    ("tags", Mapping, "{'name': 'value'}"),
+)
+"""What fields of a `Deployment` hold, and an example of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """The declared wish: what should run, under which name, and how.
@@ -169,6 +181,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        self._check_kinds()
         object.__setattr__(self, "alarms", tuple(self.alarms))
         object.__setattr__(self, "env", check_text_map("Deployment", "env", self.env, ENV_NAME))
         object.__setattr__(self, "tags", check_text_map("Deployment", "tags", self.tags, None))
@@ -190,6 +203,28 @@ class Deployment:
         check_choice(self, "compression", self.compression, get_args(Compression))
         check_number(self, "keep_releases", self.keep_releases, 0, 20, "releases")
         check_number(self, "timeout_s", self.timeout_s, 60, 14_400, "seconds")
+
+    def _check_kinds(self) -> None:
+        if self.model is not None and not hasattr(self.model, "digest"):  # None: the rest is checked alone
+            file = os.fspath(self.model) if isinstance(self.model, str | os.PathLike) else "model.pt2"
+            raise SpecError(
+                f"Deployment.model is {self.model!r}",
+                why="allowed: a Model",
+                fix=f"make one: Model.from_file({file!r}), or from_torch, from_folder",
+            )
+        for name, kind, example in KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise SpecError(
+                    f"Deployment.{name} is {value!r}",
+                    why=f"allowed: {kind.__name__}",
+                    fix=f"write {name}={example}",
+                )
+        odd = next((alarm for alarm in self.alarms if not isinstance(alarm, Alarm)), None)
+        if odd is not None:
+            raise SpecError(
+                f"Deployment.alarms holds {odd!r}", why="allowed: Alarm", fix="write Alarm(metric=…, above=…)"
+            )
 
     def wish(self) -> dict[str, Any]:
         """Everything asked for, as plain JSON values; the model by its digest."""

@@ -124,6 +124,12 @@ def check_shares(shares: Mapping[str, int]) -> dict[str, int]:
     Raises:
         SpecError: they are something else.
     """
+    if not isinstance(shares, Mapping):
+        raise SpecError(
+            f"the shares are {shares!r}",
+            why="allowed: a mapping of releases to percents",
+            fix="give for example {new: 10, old: 90}",
+        )
     for release, percent in shares.items():
         if not re.fullmatch(r"[0-9a-f]{4,64}", str(release)):
             raise SpecError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import selectors
 import ssl
 import threading
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from clouddeploy.bench.bodies import silent
 from clouddeploy.bench.line import Line
 from clouddeploy.bench.load import Load
 from clouddeploy.bench.record import Record
@@ -50,6 +52,7 @@ class Generator:
         self._next = 0.0
         self._start = 0.0
         self._record = Record(0.0, 0.0)
+        self._gone = ""
         self._over = False
         self._sending = False
         self._stopped = threading.Event()
@@ -74,6 +77,7 @@ class Generator:
             self._loop.call_at(self._next, self._attend)
         await self._watch()
         self._over = True
+        record.gone = self._gone
         for task in self._opening:
             task.cancel()
         for line in list(self._lines):
@@ -90,10 +94,7 @@ class Generator:
         try:
             await self._open()
         except OSError as error:
-            raise CloudError(
-                f"{self._load.url} can't be reached", why=str(error), fix="see whether the server runs",
-                code="unsent",
-            ) from error  # fmt: skip
+            raise silent(self._load.url, str(error), "unsent") from error
         for first in range(1, wanted, FEW):
             group = range(first, min(first + FEW, wanted))
             await asyncio.gather(*(self._open() for _ in group), return_exceptions=True)
@@ -166,9 +167,11 @@ class Generator:
             while not self._over:
                 try:
                     await self._open()
-                except OSError:
+                except OSError as error:
+                    self._gone = os.strerror(error.errno) if error.errno else str(error)
                     await asyncio.sleep(AGAIN_S)  # what waits meanwhile times out, and is counted
                 else:
+                    self._gone = ""
                     return
 
         task = self._loop.create_task(open_again())
@@ -183,7 +186,8 @@ class Generator:
                 self._record.end = min(self._record.end, now)
             oldest = now - self._load.timeout_s
             while self._waiting and self._waiting[0] < oldest:
-                self._record.fail("timeout", self._waiting.popleft(), now)
+                what = "no connection" if self._gone and not self._lines else "timeout"
+                self._record.fail(what, self._waiting.popleft(), now)
             busy = [line for line in self._lines if line.due >= 0]
             for line in busy:
                 if line.sent < oldest:
@@ -247,15 +251,14 @@ def _probe(load: Load, tls: ssl.SSLContext | None) -> None:
     answer = pool.exchange(Send(load.data, deadline, load.method == "HEAD"))
     pool.close()
     if isinstance(answer, Failure):
-        raise CloudError(
-            f"{load.url} doesn't answer", why=str(answer.error), fix="see whether the server runs",
-            code=answer.kind,
-        ) from answer.error  # fmt: skip
-    if answer.status >= 400 and answer.status not in (429, 503):
+        kind = "tls" if isinstance(answer.error, ssl.SSLError) else answer.kind
+        raise silent(load.url, str(answer.error), kind) from answer.error
+    if answer.status >= 300 and answer.status not in (429, 503):
         told = told_by(answer.body)
+        there = answer.headers.get("location")
         raise CloudError(
             f"{load.url} answers {answer.status} to the request that was to be measured",
-            why=told["message"],
+            why=f"it sends to {there}" if there else told["message"],
             fix=told["fix"] or "correct the URL or the body",
             code=str(answer.status),
         )

@@ -77,7 +77,8 @@ class Load:
                 fix="write them as %20 and the like",
             )
         target = (self.address.prefix or "/") + mark + query
-        return request_bytes(self.method, target, self.address.authority, self.headers, self.body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return request_bytes(self.method, target, self.address.authority, headers, self.body)
 
     def due(self) -> Iterator[float]:
         """Seconds from the start at which requests are due, without end."""

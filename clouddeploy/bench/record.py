@@ -37,6 +37,7 @@ class Record:
         refusals: latency of the others.
         lag: how late the generator itself was.
         queued: requests that were due while every connection was busy.
+        gone: why no connection could be made in the end; empty when one could.
         in_time: answers below 400 that came between begin and end, whenever they were due.
     """
 
@@ -50,6 +51,7 @@ class Record:
     lag: Histogram = field(default_factory=Histogram)
     queued: int = 0
     in_time: int = 0
+    gone: str = ""
 
     def answer(self, status: int, due: float, now: float) -> None:
         """A complete answer came."""

@@ -39,6 +39,7 @@ class BenchResult:
         busy: share of one core that the generator used.
         queued: requests that were due while every connection was busy.
         course: second by second.
+        gone: why the server couldn't be reached any more at the end; empty when it could.
         warnings: why the figures may not be the server's.
     """
 
@@ -53,6 +54,7 @@ class BenchResult:
     busy: float
     queued: int
     course: Mapping[int, Second]
+    gone: str
     warnings: tuple[str, ...]
 
     @property
@@ -174,6 +176,7 @@ def result(load: Load, record: Record, seconds: float, busy: float) -> BenchResu
         busy=busy,
         queued=record.queued,
         course=record.seconds,
+        gone=record.gone,
         warnings=tuple(_warnings(load, record, seconds, busy, answered)),
     )
 
@@ -192,6 +195,8 @@ def _warnings(load: Load, record: Record, seconds: float, busy: float, answered:
         found.append(
             f"the generator used {busy:.0%} of one core: the figures may be its own limit, not the server's"
         )
+    if record.gone:
+        return [*found, f"the server can't be reached any more: {record.gone}"]
     due = sum(record.statuses.values()) + sum(record.failures.values())
     if load.rate is not None and record.queued > due * (1 - SHORT):
         found.append(

@@ -6,17 +6,17 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from clouddeploy.client.blocking import ANSWER_LIMIT, IDEMPOTENT
 from clouddeploy.client.breaker import Breaker
+from clouddeploy.client.checks import check_transport
 from clouddeploy.client.lines import Lines
-from clouddeploy.client.predicting import Predicting, Token, reply
+from clouddeploy.client.predicting import Predicting, Token, reply, unmovable
 from clouddeploy.client.retries import Retries
 from clouddeploy.client.settings import Timeouts
 from clouddeploy.client.steps import Clock, Outcome, Pause, Steps
 from clouddeploy.spec import Reply
-from clouddeploy.validation import check_number
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class AsyncClient:
         url: str,
         *,
         model: str | None = None,
-        version: str | None = None,
+        version: str | int | None = None,
         path: str = "/predict",
         api_key: str | None = None,
         token: Token | None = None,
@@ -50,7 +50,7 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.connections = connections
-        check_number(self, "connections", connections, 1, 100_000, "connections")
+        check_transport(self, connections, tls, answer_limit)
         self._sleep = sleep
         self._plan = Predicting(
             url,
@@ -141,6 +141,9 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(unmovable(self))
 
     def __repr__(self) -> str:
         return f"AsyncClient({str(self._plan.address)!r})"

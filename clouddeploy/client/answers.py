@@ -38,8 +38,10 @@ def refused(answer: Answer, server: str, request_id: str) -> CloudDeployError:
     if status == 404:
         return NotFound(f"{server} has no such thing: {message}", why=where, fix=fix or "correct the address")
     if status == 429 or (status == 503 and (code == "overloaded" or "retry-after" in answer.headers)):
+        busy = "has too much to do" if status == 429 or code == "overloaded" else "can't answer now"
+        what = "isn't ready" if code == "not_ready" else busy
         return Throttled(
-            f"{server} has too much to do: {message}",
+            f"{server} {what}: {message}",
             why=where,
             fix=fix or "send fewer requests at once, or try again later",
             code=code or str(status),

@@ -6,16 +6,16 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from clouddeploy.client.breaker import Breaker
+from clouddeploy.client.checks import check_transport
 from clouddeploy.client.pool import Pool
-from clouddeploy.client.predicting import Predicting, Token, reply
+from clouddeploy.client.predicting import Predicting, Token, reply, unmovable
 from clouddeploy.client.retries import Retries
 from clouddeploy.client.settings import Timeouts
 from clouddeploy.client.steps import Clock, Outcome, Pause, Steps
 from clouddeploy.spec import Reply
-from clouddeploy.validation import check_number
 
 T = TypeVar("T")
 ANSWER_LIMIT = 1 << 30
@@ -51,7 +51,7 @@ class Client:
         url: str,
         *,
         model: str | None = None,
-        version: str | None = None,
+        version: str | int | None = None,
         path: str = "/predict",
         api_key: str | None = None,
         token: Token | None = None,
@@ -66,7 +66,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.connections = connections
-        check_number(self, "connections", connections, 1, 100_000, "connections")
+        check_transport(self, connections, tls, answer_limit)
         self._sleep = sleep
         self._plan = Predicting(
             url,
@@ -146,6 +146,8 @@ class Client:
         return self._plan.caller.circuit.state
 
     def _run(self, steps: Steps[T]) -> T:
+        if self._pool.is_forked():
+            self._plan.caller.forked()
         outcome: Outcome = None
         try:
             while True:
@@ -172,6 +174,9 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(unmovable(self))
 
     def __repr__(self) -> str:
         return f"Client({str(self._plan.address)!r})"

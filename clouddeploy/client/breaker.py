@@ -90,6 +90,10 @@ class Circuit:
             self._trying = False
             self._until = self._now() + self._breaker.open_s
 
+    def forked(self) -> None:
+        """In a new process: what the parent's other threads held and tried is no more."""
+        self._lock, self._trying = threading.Lock(), False
+
     def left(self) -> None:
         """A call ended without telling anything about the server: cancelled, or never sent."""
         with self._lock:

@@ -39,8 +39,13 @@ class Answer:
 
 
 def request_bytes(method: str, target: str, host: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """A request as it goes over the wire; header values are checked by whoever gives them."""
-    lines = [f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n"]
+    """A request as it goes over the wire.
+
+    Method and headers are checked by whoever gives them; names are in lower case. A ``host`` among them wins.
+    """
+    lines = [f"{method} {target} HTTP/1.1\r\n"]
+    if "host" not in headers:
+        lines.append(f"host: {host}\r\n")
     lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
     if body or method in ("POST", "PUT", "PATCH"):
         lines.append(f"content-length: {len(body)}\r\n")

@@ -54,7 +54,6 @@ class Pool:
 
     def exchange(self, send: Send) -> Answer | Failure:
         """Send bytes and wait for the answer."""
-        self._after_fork()
         seats = self._seats
         if not seats.acquire(timeout=max(0.0, send.deadline - self._now())):
             return Failure("late", TimeoutError("every connection of the client was in use"))
@@ -130,12 +129,14 @@ class Pool:
             sock.close()
             raise
 
-    def _after_fork(self) -> None:
-        """Leave the parent its connections."""
-        if self._process != os.getpid():
-            self._lock, self._idle = threading.Lock(), []
-            self._seats = threading.BoundedSemaphore(self._size)
-            self._process = os.getpid()
+    def is_forked(self) -> bool:
+        """Whether this is a new process since the last look: then the parent has kept its connections."""
+        if self._process == os.getpid():
+            return False
+        self._lock, self._idle = threading.Lock(), []
+        self._seats = threading.BoundedSemaphore(self._size)
+        self._process = os.getpid()
+        return True
 
     def close(self) -> None:
         """Close what is idle."""

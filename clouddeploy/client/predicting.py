@@ -12,6 +12,7 @@ from urllib.parse import quote
 from clouddeploy.client import tensors
 from clouddeploy.client.address import Address, check_header
 from clouddeploy.client.breaker import Breaker
+from clouddeploy.client.checks import check_body, check_kind, check_method, check_timeout, lowered
 from clouddeploy.client.http1 import Answer
 from clouddeploy.client.retries import Retries
 from clouddeploy.client.settings import Timeouts
@@ -47,7 +48,7 @@ class Predicting:
         url: str,
         *,
         model: str | None,
-        version: str | None,
+        version: str | int | None,
         path: str,
         api_key: str | None,
         token: Token | None,
@@ -58,14 +59,15 @@ class Predicting:
         clock: Clock | None,
     ) -> None:
         self.address = Address.of(url)
+        _check_settings(timeouts, retries, breaker)
+        _check_credentials(api_key, token)
         self.timeouts = timeouts or Timeouts()
         self._retries = retries or Retries()
         self._token = token
-        self._headers = {"user-agent": AGENT, **{k.lower(): v for k, v in (headers or {}).items()}}
+        self._headers = {"user-agent": AGENT, **({} if headers is None else lowered(headers))}
         if api_key is not None:
+            check_header("x-api-key", api_key)
             self._headers["x-api-key"] = api_key
-        for name, value in self._headers.items():
-            check_header(name, value)
         self._path = _checked_path(path)
         self._model = _model_path(model, version)
         self._offer: tensors.Offer | None = None
@@ -92,17 +94,20 @@ class Predicting:
         deadline: float | None = None,
     ) -> Ask:
         """A request with an id, and with the client's total time from now unless `deadline` is given."""
+        check_method(method)
+        check_body(body)
         made = request_id or secrets.token_hex(8)
-        for name, value in {"x-request-id": made, **(headers or {})}.items():
-            check_header(name, value)
+        check_header("x-request-id", made)
+        own = lowered(headers) if headers else {}
         until = self._clock.now() + self.timeouts.total_s if deadline is None else deadline
-        return Ask(method, _checked_path(path), headers or {}, body, repeatable, made, until)
+        return Ask(method, _checked_path(path), own, body, repeatable, made, until)
 
     def predict(self, inputs: Any, request_id: str | None, timeout_s: float | None) -> Steps[Any]:
         """The steps of one prediction."""
         from clouddeploy.runtime.errors import WireError
 
-        deadline = self._clock.now() + (self.timeouts.total_s if timeout_s is None else timeout_s)
+        wait_s = self.timeouts.total_s if timeout_s is None else check_timeout(timeout_s)
+        deadline = self._clock.now() + wait_s
         made = request_id or secrets.token_hex(8)
         steps = self._by_v2 if self._model else self._by_wire
         try:
@@ -197,11 +202,20 @@ def reply(answer: Answer) -> Reply:
     return Reply(answer.body, _kind(answer), answer.headers)
 
 
+def unmovable(client: object) -> str:
+    """Why a client can't be pickled or copied, and what to do instead."""
+    return (
+        f"a {type(client).__name__} can't be pickled or copied: its connections belong to this process; "
+        "make one in each process (a forked one may go on using it)"
+    )
+
+
 def _kind(answer: Answer) -> str:
     return answer.headers.get("content-type", "")
 
 
 def _checked_path(path: str) -> str:
+    check_kind("path", path, str, "a text such as /predict")
     if not path.startswith("/") or any(not 0x21 <= ord(sign) < 0x7F for sign in path):
         raise SpecError(
             f"the path {path!r} can't be asked for",
@@ -211,12 +225,32 @@ def _checked_path(path: str) -> str:
     return path
 
 
-def _model_path(model: str | None, version: str | None) -> str:
+def _check_settings(timeouts: object, retries: object, breaker: object) -> None:
+    for name, value, kind, example in (
+        ("timeouts", timeouts, Timeouts, "Timeouts(total_s=5)"),
+        ("retries", retries, Retries, "Retries(attempts=2)"),
+        ("breaker", breaker, Breaker, "Breaker(failures=0), which never opens"),
+    ):
+        if value is not None:
+            check_kind(name, value, kind, f"such as {example}, or None")
+
+
+def _check_credentials(api_key: object, token: object) -> None:
+    if api_key is not None:
+        check_kind("api_key", api_key, str, "a text, or None", secret=True)
+    if token is not None and not callable(token):
+        check_kind("token", token, str, "a text, a function that gives one, or None", secret=True)
+
+
+def _model_path(model: str | None, version: str | int | None) -> str:
     if model is None:
         if version is not None:
             raise SpecError(
                 "a version without a model", why="version= says which of model=", fix="give model="
             )
         return ""
-    below = f"/versions/{quote(version, safe='')}" if version is not None else ""
+    check_kind("model", model or None, str, "the name of a model, or None")
+    if version is not None:
+        check_kind("version", version, (str, int), "a text or a whole number, or None")
+    below = f"/versions/{quote(str(version), safe='')}" if version is not None else ""
     return f"/v2/models/{quote(model, safe='')}{below}"

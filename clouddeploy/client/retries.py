@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from clouddeploy.errors import SpecError
-from clouddeploy.validation import check_number
+from clouddeploy.validation import check_flag, check_number
 
 FULL = 10.0
 GAIN = 0.1
@@ -38,6 +38,7 @@ class Retries:
         check_number(self, "attempts", self.attempts, 1, 20, "attempts")
         check_number(self, "first_s", self.first_s, 0, 3600, "seconds", whole=False)
         check_number(self, "most_s", self.most_s, 0, 3600, "seconds", whole=False)
+        check_flag(self, "repeat_lost", self.repeat_lost)
         if self.first_s > self.most_s:
             raise SpecError(
                 f"Retries.first_s is {self.first_s!r}", why=f"most_s is {self.most_s!r}", fix="make it less"
@@ -63,6 +64,10 @@ class Budget:
                 return False
             self._tokens -= 1
             return True
+
+    def forked(self) -> None:
+        """In a new process: nobody holds the lock."""
+        self._lock = threading.Lock()
 
     def succeeded(self) -> None:
         """A request was answered."""

@@ -125,6 +125,11 @@ class Caller:
         self._retries = retries
         self._budget = Budget()
 
+    def forked(self) -> None:
+        """In a new process: begin with locks of its own."""
+        self.circuit.forked()
+        self._budget.forked()
+
     def call(self, ask: Ask) -> Steps[Answer]:
         """Send `ask` until it is answered or not worth sending again; an answer of success.
 

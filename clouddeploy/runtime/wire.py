@@ -81,7 +81,14 @@ def _array(value: Any, field: str, tensor: Tensor | None) -> NDArray[Any]:
     if hasattr(value, "detach"):  # a torch tensor, without importing torch here
         value = value.detach().cpu().numpy()
     array = convert(np.asarray(value), field, tensor)
-    if array.ndim == 0 or not len(array):
+    for one in array.flat if array.dtype.kind == "O" and array.ndim else ():
+        if not isinstance(one, str | int | float):
+            shown = f"{field} has dtype object, and holds something of type {type(one).__name__}"
+            raise WireError("bad_dtype", shown, "convert it to an array of numbers or of texts")
+    if array.ndim == 0:
+        shown = f"{field} is of type {type(value).__name__}"
+        raise WireError("bad_shape", shown, "give a list or an array whose first axis is the batch")
+    if not len(array):
         raise WireError("bad_shape", f"{field} holds no example", "give a batch of at least one example")
     return array
 

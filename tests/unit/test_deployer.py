@@ -146,6 +146,12 @@ def test_a_rollback_to_an_unknown_release_says_so(deployer: Deployer, model: Mod
         deployer.rollback("digits", "nothing-like-it")
 
 
+def test_a_number_of_copies_is_no_policy(deployer: Deployer, model: Model) -> None:
+    deployer.deploy(model, "it")
+    with pytest.raises(SpecError, match="autoscaling is 3"):
+        deployer.scale("it", 3)  # type: ignore[arg-type]
+
+
 def test_waiting_returns_the_ready_endpoint_and_names_what_is_missing(
     deployer: Deployer, model: Model
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from clouddeploy.spec import (
     Deployment,
     Schedule,
     check_name,
+    check_shares,
     digest_of,
     suggest,
 )
@@ -146,3 +148,31 @@ def test_different_values_have_different_digests(one: list[Any], other: list[Any
 def test_a_near_word_is_suggested_and_a_far_one_is_not() -> None:
     assert suggest("sagemeker", ["sagemaker", "lambda"]) == "; did you mean 'sagemaker'?"
     assert suggest("xyz", ["sagemaker", "lambda"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("wish", "told", "fix"),
+    [
+        ({"model": "digits.pt2"}, "Deployment.model is 'digits.pt2'", "Model.from_file('digits.pt2')"),
+        ({"model": Path("digits.pt2")}, "Deployment.model is", "Model.from_file('digits.pt2')"),
+        ({"compute": "ml.m5.large"}, "Deployment.compute is 'ml.m5.large'", "Compute("),
+        ({"autoscaling": 3}, "Deployment.autoscaling is 3", "Autoscaling("),
+        ({"access": True}, "Deployment.access is True", "Access("),
+        ({"env": None}, "Deployment.env is None", "env="),
+        ({"env": ["A=1"]}, "Deployment.env is ['A=1']", "env="),
+        ({"tags": "a"}, "Deployment.tags is 'a'", "tags="),
+        ({"alarms": Alarm(metric="errors_5xx", above=1)}, "Deployment.alarms is", "("),
+        ({"alarms": ["errors_5xx"]}, "Deployment.alarms", "Alarm("),
+    ],
+)
+def test_a_field_of_another_kind_is_refused_by_its_name(wish: dict[str, Any], told: str, fix: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        Deployment(**{"name": "digits", "model": Weights(), **wish})
+    assert told in caught.value.what
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize("shares", ["x", None, ["abcd"], 100])
+def test_shares_that_are_no_mapping_are_refused(shares: Any) -> None:
+    with pytest.raises(SpecError, match="shares"):
+        check_shares(shares)

@@ -17,6 +17,8 @@ IDLE_S = 30.0
 """Connections to a server are given up after this, long before the server does (75 s)."""
 KEPT_LINKS = 64
 HEAD_LIMIT = 64 << 10
+REST_S = 0.5
+"""A copy that isn't ready, or has just died, is left alone for so long where there are others."""
 
 
 @dataclass
@@ -50,6 +52,16 @@ class Backend:
         self._free = asyncio.Event()
         self._free.set()
         self._retired = False
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether others are asked rather than this one."""
+        return self._rests_until > 0 and time.monotonic() < self._rests_until
+
+    def rest(self) -> None:
+        """Ask others for a while."""
+        self._rests_until = time.monotonic() + REST_S
 
     def begin(self) -> None:
         """A request is given to it."""
@@ -134,6 +146,7 @@ class Lane:
     Args:
         release: its name.
         share: percent of the requests.
+        refused: requests for which a copy had too much to do, since that was last asked.
     """
 
     release: str
@@ -141,16 +154,32 @@ class Lane:
     backends: list[Backend] = field(default_factory=list)
     level: Level = field(default_factory=Level)
     counts: Counts = field(default_factory=Counts)
+    refused: int = 0
     _turn: int = 0
     _next: int = 0
 
     def pick(self) -> Backend | None:
-        """The copy with the fewest requests in progress; among equals each in its turn."""
+        """The copy with the fewest requests in progress; among equals each in its turn.
+
+        One that rests is taken only when all do.
+        """
         count = len(self.backends)
-        if not count:
-            return None
+        if count < 2:
+            return self.backends[0] if count else None
         self._next += 1
-        return min((self.backends[(self._next + i) % count] for i in range(count)), key=lambda b: b.busy)
+        turns = (self.backends[(self._next + i) % count] for i in range(count))
+        return min(turns, key=lambda backend: (backend.rests, backend.busy))
+
+    def instead_of(self, backend: Backend) -> Backend | None:
+        """Another copy, for a request that `backend` hasn't begun; it rests from now on."""
+        backend.rest()
+        other = self.pick()
+        return None if other is None or other is backend or other.rests else other
+
+    def take_refused(self) -> int:
+        """How many requests were refused since the last time this was asked."""
+        found, self.refused = self.refused, 0
+        return found
 
 
 class Lanes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from clouddeploy.providers.local.machine import Machine
 Transport = Callable[[str, str, Mapping[str, Any]], Any]
 """``(service, operation, params)`` to result."""
 SERVICE = "local"
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 FIXES = {
     "PermissionError": "make the state folder writable for yourself, or name another (folder=...)",
     "OSError": "see what the system says above, then run the same command again",
@@ -46,10 +48,15 @@ class Client:
             raise CloudError(
                 f"{SERVICE}.{operation} failed",
                 why=f"{kind}: {error}",
-                fix=FIXES.get(kind, "run the same command again"),
+                fix=self._fix(error),
                 code=kind,
                 operation=f"{SERVICE}.{operation}",
             ) from error
+
+    def _fix(self, error: Exception) -> str:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return f"free some space for {self.machine.folder}, then run the same command again"
+        return FIXES.get(type(error).__name__, "run the same command again")
 
     def find(self, operation: str, **params: Any) -> Any | None:
         """Make one call; None when what it is about isn't there."""

@@ -13,60 +13,21 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from clouddeploy.providers.local import http
+from clouddeploy.providers.local.asks import AHEAD
 from clouddeploy.providers.local.backends import HEAD_LIMIT, Backend, Lane
 from clouddeploy.providers.local.http import BLOCK, END, Refused
-from clouddeploy.server.passing import PASSING
 
 if TYPE_CHECKING:
     from clouddeploy.providers.local.front import Front
 
-AHEAD = 1 << 20
-"""Bytes that a client may send before its answer; then its connection isn't read any more."""
-KNOWN = 1024
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})\r\n", re.I)
 STATUS = re.compile(rb"HTTP/1\.1 [2-5][0-9]{2} ")
+UNAVAILABLE = b"503"
+OVERLOADED, NOT_READY = b'"code":"overloaded"', b'"code":"not_ready"'
+"""How the wire contract's error tells that the model hasn't seen a request."""
 BODILESS = frozenset((b"204", b"304"))
 ODD = re.compile(rb"\r\n(?:connection|transfer-encoding|upgrade|trailer)[ \t]*:", re.I)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Known = tuple[bytes, int]
-"""What a copy is sent as the head of a request, and the bytes of its body."""
-
-
-class Asks:
-    """Heads of requests that go the quick way, each kind parsed once."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Known | None] = {}
-
-    def of(self, data: bytes) -> Known | None:
-        """What `data`, a head, is passed on as; None when it goes the thorough way."""
-        known = self._known
-        if data in known:
-            return known[data]
-        parts = PASSING.split(data)
-        if len(parts) == 1:
-            return self._learn(data)
-        rest = b"".join(parts[::3])
-        found = known[rest] if rest in known else self._learn(rest)
-        if found is None:
-            return None
-        lines = [b"%b:%b\r\n" % pair for pair in zip(parts[1::3], parts[2::3], strict=True)]
-        return b"".join((found[0][:-2], *lines, b"\r\n")), found[1]
-
-    def _learn(self, data: bytes) -> Known | None:
-        if len(self._known) >= KNOWN:
-            self._known.clear()
-        found = self._known[data] = _quick(data)
-        return found
-
-
-def _quick(data: bytes) -> Known | None:
-    try:
-        head = http.request_of(data)
-    except Refused:
-        return None  # the thorough way tells what is wrong
-    plain = head.keep and not head.expects and head.method != b"HEAD"
-    return (head.encode(), head.length) if plain and 0 <= head.length <= AHEAD else None
 
 
 class Line(asyncio.Protocol):
@@ -239,9 +200,10 @@ class Client(asyncio.Protocol):
             return
         self._request = data[:whole], end
         self._found = found
-        backend = found[1]
-        backend.begin()
-        sent = asked[0] + data[end:whole]
+        found[1].begin()
+        self._send(found[1], asked[0] + data[end:whole])
+
+    def _send(self, backend: Backend, sent: bytes) -> None:
         line = backend.line()
         if line is None:
             self._front.begin(self._connect(backend, sent))
@@ -253,7 +215,8 @@ class Client(asyncio.Protocol):
         try:
             line = await backend.new_line()
         except OSError:
-            self.broken(again=True)
+            if not self._ask_another():
+                self.broken(again=True)
             return
         if self._found is None or self._transport is None or self._line is not None:
             line.close()
@@ -265,6 +228,8 @@ class Client(asyncio.Protocol):
         """Pass a whole answer on, and take what the client has sent meanwhile."""
         self._line = None
         line.backend.keep_line(line)
+        if data[9:12] == UNAVAILABLE and self._goes_on(data):
+            return
         self._over(int(data[9:12]))
         if self._transport is None:
             return
@@ -277,6 +242,31 @@ class Client(asyncio.Protocol):
         self.since = time.perf_counter()
         if not self._deaf:
             self._go_on()
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Whether another copy is asked, because this one refused a prediction that its model hasn't seen."""
+        assert self._found is not None
+        if not self._request[0].startswith(b"POST "):
+            return False
+        if OVERLOADED in data:
+            self._found[0].refused += 1
+        return NOT_READY in data and self._ask_another()
+
+    def _ask_another(self) -> bool:
+        """Give the request to another copy, if one is there."""
+        if self._found is None or self._transport is None:
+            return False
+        lane, backend = self._found
+        other = lane.instead_of(backend)
+        data, end = self._request
+        asked = self._front.asks.of(data[:end]) if other is not None else None
+        if other is None or asked is None:
+            return False
+        backend.end()
+        other.begin()
+        self._found = lane, other
+        self._send(other, asked[0] + data[end:])
+        return True
 
     def _over(self, status: int) -> None:
         """The request isn't under way any more."""

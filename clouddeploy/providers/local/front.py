@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from clouddeploy.providers.local import http
+from clouddeploy.providers.local.asks import Asks
 from clouddeploy.providers.local.backends import Backend, Lane, Lanes, Link
 from clouddeploy.providers.local.counting import Counts
-from clouddeploy.providers.local.express import Asks, Client, Streams
+from clouddeploy.providers.local.express import Client, Streams
 from clouddeploy.providers.local.http import BLOCK, Head, Refused
 
 WHOLE = 1 << 20

@@ -133,7 +133,8 @@ class Keeper:
             await self.front.listen(host, asked or before)
         except OSError as error:
             if asked or not before or error.errno != errno.EADDRINUSE:
-                raise OSError(error.errno, f"can't listen on {host}:{asked or before}: {error}") from error
+                why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+                raise OSError(error.errno, f"can't listen on {host}:{asked or before}: {why}") from error
             self._log.write("keeper", f"port {before} is somebody else's now; another is taken")
             await self.front.listen(host, 0)
         address = self.front.address
@@ -206,7 +207,7 @@ class Keeper:
         if isinstance(error, StartFailed):
             reason, tail = error.reason, error.tail
         else:
-            reason, tail = str(error), []
+            reason, tail = error.strerror or str(error), []
         self._log.write("keeper", f"generation {generation} could not start: {reason}")
         self._tell(failed=generation, reason=reason, tail=tail, settled=True)
 
@@ -236,6 +237,7 @@ class Keeper:
             fleet.lane.level.take_mean(),
             fleet.lane.counts.over(60)["requests"],
             fleet.cpu() if scaler.needs_cpu else None,
+            fleet.lane.take_refused(),
         )
         wanted = scaler.wanted(fleet.size, load, time.time())
         if wanted == fleet.size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from clouddeploy.engine.finding import Cost, Finding, Mapped
 from clouddeploy.engine.lease import Lease
 from clouddeploy.engine.resource import Resource
-from clouddeploy.errors import CloudError, NotFound, PredictionError, SpecError
+from clouddeploy.errors import CloudError, NotFound, PredictionError
 from clouddeploy.providers import Embedded, Graph
-from clouddeploy.providers.local import check, invocation
+from clouddeploy.providers.local import check, invocation, options
 from clouddeploy.providers.local.client import Client, Transport
 from clouddeploy.providers.local.locks import LockFile
 from clouddeploy.providers.local.machine import Machine, usual_folder
@@ -77,12 +76,10 @@ class Local:
         transport: Transport | None = None,
         server: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(port, int) or not 0 <= port <= 65_535:
-            raise SpecError(f"port is {port!r}", why="allowed: 0 to 65,535", fix="give a port, or 0 for any")
-        if not (isinstance(keep_warm_s, int | float) and math.isfinite(keep_warm_s) and keep_warm_s >= 0):
-            raise SpecError(f"keep_warm_s is {keep_warm_s!r}", why="allowed: 0 or more", fix="correct it")
+        options.check(folder, port, keep_warm_s)
+        self._port, self._keep_warm_s = port, float(keep_warm_s)
+        self._server = {} if server is None else options.server_settings(server)
         self.client = Client(Machine(Path(folder) if folder is not None else usual_folder()), transport)
-        self._port, self._keep_warm_s, self._server = port, float(keep_warm_s), dict(server or {})
 
     def check(self, deployment: Deployment) -> Sequence[Finding]:
         """What one machine can't do of the wish."""
@@ -231,7 +228,8 @@ class Local:
             return Status("missing", "")
         digest = self._digests(name).get(found["state"]["release"], "")
         copies = sum(found["copies"].values())
-        return Status(PHASES[found["status"]], found["status"], digest, found["reason"], copies=copies)
+        reason = found["reason"] or ("no copy runs; another is started" if _is_alone(found) else "")
+        return Status(_phase(found), found["status"], digest, reason, copies=copies)
 
     def logs(self, name: str, *, since_s: float, limit: int) -> Iterator[str]:
         """Lines of the service's log."""
@@ -247,8 +245,7 @@ class Local:
     def deployments(self) -> Iterator[Summary]:
         """Every service in the folder."""
         for row in self.client("ListServices"):
-            phase = PHASES[row["status"]]
-            yield Summary(row["name"], self.target, phase, row["state"]["release"], row["created"])
+            yield Summary(row["name"], self.target, _phase(row), row["state"]["release"], row["created"])
 
     def package(
         self, model: Model, out: Path, *, compression: Compression, architecture: Architecture = "x86_64"
@@ -284,6 +281,15 @@ class Local:
         stay = {wished, *others[:keep]}
         gone = [row for row in rows if row["name"] not in stay]
         return [Release(self.client, name, row["name"], row["state"]) for row in gone]
+
+
+def _phase(found: Mapping[str, Any]) -> Phase:
+    return "updating" if _is_alone(found) else PHASES[found["status"]]
+
+
+def _is_alone(found: Mapping[str, Any]) -> bool:
+    """Whether the keeper has no copy that could answer, though the service is in force."""
+    return found["status"] == "InService" and not sum(found["copies"].values())
 
 
 def _nothing(name: str) -> NotFound:

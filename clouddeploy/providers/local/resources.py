@@ -137,7 +137,7 @@ class Service:
             raise CloudError(
                 f"service {self.name!r} could not start the release",
                 why=found["reason"],
-                fix="mend what the log tells, then deploy again",
+                fix=_fix(found["reason"]),
                 code="Failed",
                 log_tail=found["tail"][-LOG_LINES:],
             )
@@ -146,3 +146,9 @@ class Service:
     def delete(self) -> None:
         """End every process of it, and remove its files but for the releases."""
         self.client("DeleteService", name=self.name)
+
+
+def _fix(reason: str) -> str:
+    if reason.startswith("can't listen on"):
+        return "stop what listens there, or choose another port; port=0 takes a free one"
+    return "mend what the log tells, then deploy again"

@@ -28,11 +28,13 @@ class Load:
         in_progress: mean of the requests at the same time.
         per_minute: requests in the past minute.
         cpu: cores that its processes used; None where that isn't measured.
+        refused: requests for which a copy had too much to do, in the past second.
     """
 
     in_progress: float
     per_minute: float
     cpu: float | None = None
+    refused: int = 0
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Scaler:
             now: seconds since the epoch.
         """
         low, high = self.limits(now)
-        need = self._needed(load)
+        need = self._needed(load, copies)
         if copies < low or copies > high:
             return max(low, min(copies, high))
         if need is None or need == copies:
@@ -101,7 +103,7 @@ class Scaler:
         self._low_since = now
         return copies - 1
 
-    def _needed(self, load: Load) -> int | None:
+    def _needed(self, load: Load, copies: int) -> int | None:
         amounts = {
             "requests_per_minute": load.per_minute,
             "concurrency": load.in_progress,
@@ -110,8 +112,13 @@ class Scaler:
         }
         for name, amount in amounts.items():
             target = self.policy[name]
-            if target is not None:
-                return None if amount is None else math.ceil(amount / float(target))
+            if target is None:
+                continue
+            if amount is None:
+                return None
+            # What is refused isn't in progress: copies that refuse are too few, whatever the target.
+            least = copies + 1 if load.refused and name in ("concurrency", "utilization") else 0
+            return max(least, math.ceil(amount / float(target)))
         return None
 
     def _pause(self, name: str, usual_s: float) -> float:

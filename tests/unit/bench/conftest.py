@@ -22,10 +22,16 @@ class Server:
     connections: int = 0
     seen: list[bytes] = field(default_factory=list)
     port: int = 0
+    listening: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def leave(self) -> None:
+        """Listen no more."""
+        assert self.listening is not None
+        self.listening.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -52,6 +58,7 @@ def server() -> Iterator[Server]:
 
     async def run() -> None:
         listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+        made.listening = listening
         made.port = listening.sockets[0].getsockname()[1]
         ready.set()
         await asyncio.to_thread(stop.wait)

@@ -64,7 +64,7 @@ def test_a_closed_loop_needs_no_rate(server: Server, tmp_path: Path) -> None:
     [
         ((), "neither --rate nor --closed"),
         (("--rate", "10", "--duration", "soon"), "--duration is 'soon'"),
-        (("--rate", "-1"), "Load.rate is -1.0"),
+        (("--rate", "-1"), "--rate is -1.0"),
         (("--rate", "10", "--closed"), "not allowed with"),
         (("--rate", "10", "--header", "nothing"), "has no colon"),
         (("--rate", "10", "--body", "gone"), "can't be read"),
@@ -81,3 +81,74 @@ def test_flags_that_make_no_sense_are_refused(
     done = cli("bench", server.url, *flags, *more, folder=tmp_path)
     assert (done.code, done.out) == (2, "")
     assert told in done.err
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_is_not_there_is_told_as_that(tmp_path: Path, scheme: str) -> None:
+    done = cli("bench", f"{scheme}://127.0.0.1:1", *QUICK, folder=tmp_path)
+    assert done.code == 8
+    assert "can't be reached" in done.err
+    assert "Connection refused" in done.err
+    assert "--input" not in done.err
+
+
+def test_a_path_that_is_only_read_is_told_how_to_be_asked(server: Server, tmp_path: Path) -> None:
+    document = json.dumps({"paths": {"/health": {"get": {}}}}).encode()
+    server.answer = lambda number: (_whole(document), False)
+    done = cli("bench", f"{server.url}/health", *QUICK, folder=tmp_path)
+    assert done.code == 2
+    assert "--method GET" in done.err
+
+
+def _whole(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+
+
+def test_figures_are_never_lost_for_a_drawing_that_can_not_be_written(server: Server, tmp_path: Path) -> None:
+    flags = ("--method", "GET", "--plot", str(tmp_path / "gone" / "x.svg"))
+    done = cli("bench", server.url, *QUICK, *flags, folder=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert "there is no folder" in done.err
+    assert server.count == 0
+    (tmp_path / "full.svg").symlink_to("/dev/full")
+    done = cli("bench", server.url, *QUICK, "--method", "GET", "--plot", "full.svg", folder=tmp_path)
+    assert done.code == 2
+    assert "latency" in done.out
+    assert "--plot 'full.svg' can't be written" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--rate", "0"), "--rate is 0.0"),
+        (("--rate", "1", "--duration", "0s"), "--duration is 0.0"),
+        (("--rate", "1", "--timeout", "0s"), "--timeout is 0.0"),
+        (("--rate", "1", "--connections", "0"), "--connections is 0"),
+        (("--rate", "1", "--method", "get"), "--method is 'get'"),
+        (("--rate", "1", "--duration", "30"), "write --duration 30s"),
+        (("--rate", "1", "--warm-up", "2"), "write --warm-up 2s"),
+        (("--rate", "1", "--header", ": x"), "the header '' can't be sent"),
+        (("--rate", "1", "--header", "content-length: 3"), "the header 'content-length' can't be given"),
+        (("--closed", "--poisson"), "--poisson"),
+    ],
+)
+def test_flags_are_named_as_they_were_written(
+    server: Server, tmp_path: Path, flags: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "in.json").write_text("[[1]]")
+    done = cli("bench", server.url, *flags, "--input", "in.json", folder=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert server.count == 0
+
+
+def test_a_body_that_would_not_be_sent_is_refused(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text("[[1]]")
+    flags = ("--method", "GET", "--input", "in.json")
+    done = cli("bench", server.url, *QUICK, *flags, folder=tmp_path)
+    assert done.code == 2
+    assert "GET" in done.err
+    assert "--input" in done.err

@@ -111,7 +111,7 @@ def test_arrivals_are_even_or_by_chance() -> None:
 
 
 def test_nothing_is_measured_where_nobody_listens_or_the_request_is_refused(server: Server) -> None:
-    with pytest.raises(CloudError, match="doesn't answer"):
+    with pytest.raises(CloudError, match="can't be reached"):
         measure(Load(url="http://127.0.0.1:1", rate=10, **SHORT))
     with pytest.raises(CloudError, match="can't be reached"):
         measure(Load(url="http://127.0.0.1:1", rate=10, **SHORT), probe=False)
@@ -208,3 +208,33 @@ def test_a_query_is_sent_and_checked(server: Server) -> None:
     assert server.seen[-1].startswith(b"GET /a?b=c HTTP/1.1\r\n")
     with pytest.raises(SpecError, match="query"):
         measure(Load(url=f"{server.url}/a?b= c", rate=50))
+
+
+def test_a_server_that_goes_midway_is_told_as_gone_and_not_as_slow(server: Server) -> None:
+    def answer(number: int) -> tuple[bytes | None, bool]:
+        if number == 20:
+            server.leave()
+        return OK, number >= 20
+
+    server.answer = answer
+    found = measure(
+        Load(
+            url=f"{server.url}/x",
+            method="GET",
+            rate=200,
+            duration_s=0.6,
+            warm_up_s=0,
+            timeout_s=0.2,
+            connections=2,
+        )
+    )
+    assert found.failures.get("no connection", 0) > 50
+    assert not found.failures.get("timeout")
+    assert any("can't be reached any more: Connection refused" in text for text in found.warnings)
+
+
+def test_a_redirect_is_no_answer_to_measure(server: Server) -> None:
+    moved = b"HTTP/1.1 308 Moved\r\nlocation: /y\r\ncontent-length: 0\r\n\r\n"
+    server.answer = lambda number: (moved, False)
+    with pytest.raises(CloudError, match="308"):
+        measure(Load(url=f"{server.url}/x", method="GET", rate=10, duration_s=0.1, warm_up_s=0))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from clouddeploy.errors import SpecError
+from clouddeploy.errors import CloudError, SpecError
 from clouddeploy.model import Model
 from clouddeploy.providers.local import Local
+from clouddeploy.providers.local.client import Client
 from clouddeploy.providers.local.control import environment
+from clouddeploy.providers.local.machine import Machine
 from clouddeploy.providers.local.places import Place, alone, is_held, read_json, tidy, write_json
 from clouddeploy.providers.local.processes import SERVICE
 from clouddeploy.spec import Access, Alarm, Autoscaling, Compute, Deployment, Schedule
@@ -61,10 +65,33 @@ def test_a_schedule_that_cannot_be_meant_is_refused(model: Model, schedule: Sche
         told(model, autoscaling=Autoscaling(max=2, schedules=(schedule,)))
 
 
-@pytest.mark.parametrize("options", [{"port": -1}, {"port": 70_000}, {"keep_warm_s": -1}, {"port": "80"}])
-def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(SpecError):
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"port": -1}, "port is -1"),
+        ({"port": 70_000}, "port is 70000"),
+        ({"port": "80"}, "port is '80'"),
+        ({"port": True}, "port is True"),
+        ({"keep_warm_s": -1}, "keep_warm_s is -1"),
+        ({"keep_warm_s": True}, "keep_warm_s is True"),
+        ({"folder": 3}, "folder is 3"),
+        ({"server": 3}, "server is 3"),
+        ({"server": {"max_bach": 1}}, "'max_bach'"),
+        ({"server": {"max_batch": "x"}}, "max_batch is 'x'"),
+        ({"server": {"port": 80}}, "'port'"),
+        ({"server": {"models": "x"}}, "'models'"),
+        ({"server": {"run_folder": object()}}, "run_folder"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_anything_is_made(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecError) as caught:
         Local(**options)
+    assert told in caught.value.what
+    assert caught.value.fix
+
+
+def test_settings_of_the_server_may_be_paths(tmp_path: Path) -> None:
+    Local(server={"api_keys": tmp_path, "max_batch": 4})
 
 
 def test_making_the_provider_and_looking_around_makes_no_file(tmp_path: Path) -> None:
@@ -129,6 +156,7 @@ def test_changes_are_made_by_one_at_a_time(tmp_path: Path) -> None:
     code = f"""
 import json
 from pathlib import Path
+from clouddeploy.providers.local.machine import Machine
 from clouddeploy.providers.local.places import alone, read_json, write_json
 path = Path({str(path)!r})
 for _ in range(20):
@@ -141,3 +169,14 @@ for _ in range(20):
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert json.loads(path.read_text()) == {"n": 40}
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    def full(service: str, operation: str, params: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(CloudError) as caught:
+        Client(Machine(tmp_path), full)("PutLock", name="it")
+    assert "No space left on device" in caught.value.why
+    assert "free some space" in caught.value.fix
+    assert str(tmp_path) in caught.value.fix

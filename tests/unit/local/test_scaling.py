@@ -48,6 +48,14 @@ def test_copies_go_one_by_one_after_lower_load_for_the_whole_cooldown() -> None:
     assert one.wanted(3, Load(0, 0), BEGIN + 260) == 2
 
 
+def test_a_copy_more_is_needed_where_copies_refuse_however_few_requests_they_let_in() -> None:
+    for target in ({"concurrency": 8}, {"utilization": 0.5}):
+        one = scaler(**target)
+        assert one.wanted(1, Load(2, 0, refused=3), BEGIN) == 2
+        assert one.wanted(4, Load(2, 0, refused=3), BEGIN + 60) == 4
+    assert scaler().wanted(1, Load(2, 0, refused=3), BEGIN) == 1
+
+
 def test_without_a_target_only_the_limits_count() -> None:
     assert scaler(min=2).wanted(1, Load(100, 0), BEGIN) == 2
     assert scaler(max=3).wanted(4, Load(0, 0), BEGIN) == 3

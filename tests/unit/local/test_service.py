@@ -187,6 +187,25 @@ def test_a_copy_that_dies_is_replaced(deployer: Deployer, probe: Model) -> None:
     assert "ended by itself" in "\n".join(endpoint.logs())
 
 
+def test_a_service_without_a_copy_is_not_told_as_ready(deployer: Deployer, probe: Model) -> None:
+    endpoint = deployer.deploy(probe, "it")
+    keeper = json.loads((place(deployer) / "keeper.json").read_text())["pid"]
+
+    def gone() -> bool:
+        for pid in marked(SERVICE, token(deployer)):
+            if pid != keeper:
+                os.kill(pid, signal.SIGKILL)
+        return endpoint.status().copies == 0
+
+    until(gone)
+    found = endpoint.status()
+    assert (found.phase, found.native) == ("updating", "InService")
+    assert "no copy" in found.reason
+    assert [row.phase for row in deployer.list()] == ["updating"]
+    endpoint.wait(60, poll_s=0.05)
+    assert endpoint.predict(BATCH).shape == (1, 3)
+
+
 def test_nothing_that_a_model_started_outlives_its_deployment(deployer: Deployer, probe: Model) -> None:
     endpoint = deployer.deploy(probe, "it", env={"CHILD": "1"})
     mark = token(deployer)
@@ -232,8 +251,12 @@ def test_a_port_that_is_taken_is_told_and_the_old_one_serves_on(deployer: Deploy
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         asking = Deployer("local", folder=place(deployer).parent, port=port)
-        with pytest.raises(DeployFailed, match=f"can't listen on 127.0.0.1:{port}"):
+        with pytest.raises(
+            DeployFailed, match=f"can't listen on 127.0.0.1:{port}: Address already in use"
+        ) as caught:
             asking.deploy(model, "it")
+        assert "Errno" not in str(caught.value)
+        assert "another port" in str(caught.value)
         assert endpoint.url == url
         assert endpoint.predict(BATCH).shape == (1, 3)
     asking.deploy(model, "it")

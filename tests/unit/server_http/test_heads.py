@@ -19,9 +19,7 @@ NAMES = st.sampled_from(
     ]
 )
 VALUES = st.one_of(
-    st.sampled_from(
-        ["", "1", "chunked", "a, b", " a\t", "close", "100-continue", "gzip", "é", "x\x00y"]
-    ),
+    st.sampled_from(["", "1", "chunked", "a, b", " a\t", "close", "100-continue", "gzip", "é", "x\x00y"]),
     st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=12),
 )
 LINES = st.lists(st.tuples(NAMES, VALUES), max_size=8)
