@@ -66,11 +66,12 @@ def package(args: Namespace, session: Session) -> int:
         deployer = session.deployer(args, config, progress)
         with progress.activity("reading the model and trying its handler"):
             deployment = config.deployment()
+        folder = args.out.endswith("/") and deployment.compression == "auto"
         with progress.activity(f"packaging to {args.out}"):
             path = deployer.package(
                 deployment.model,
                 Path(args.out),
-                compression=deployment.compression,
+                compression="none" if folder else deployment.compression,
                 architecture=deployment.compute.architecture,
             )
     if args.json:

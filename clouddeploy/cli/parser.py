@@ -140,7 +140,9 @@ def _add_folder_commands(commands: dict[str, Parser]) -> None:
         commands[name].add_argument(
             "--strict", action="store_true", help="fail on what the target can't do, instead of telling it"
         )
-    commands["package"].add_argument("--out", metavar="PATH", required=True, help="file or folder to write")
+    commands["package"].add_argument(
+        "--out", metavar="PATH", required=True, help="file to write, or folder: made/"
+    )
 
 
 def _add_named_commands(commands: dict[str, Parser]) -> None:

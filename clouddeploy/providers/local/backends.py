@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -195,6 +195,10 @@ class Lanes:
             lane.share, lane._turn = share, 0
             found.append(lane)
         self._lanes = found
+
+    def every(self) -> Iterator[tuple[Lane, Backend]]:
+        """Every copy in service."""
+        return ((lane, backend) for lane in self._lanes for backend in lane.backends)
 
     def pick(self) -> tuple[Lane, Backend] | None:
         """Who gets the next request: the shares are kept over every hundred, and evenly spread."""

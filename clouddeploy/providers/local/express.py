@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})\r\n", re.I)
 STATUS = re.compile(rb"HTTP/1\.1 [2-5][0-9]{2} ")
-UNAVAILABLE = b"503"
+UNAVAILABLE, MISSING = b"503", b"404"
+JOB = re.compile(rb"(?:GET|DELETE) /jobs/")
+"""What only the copy knows that took the job."""
 OVERLOADED, NOT_READY = b'"code":"overloaded"', b'"code":"not_ready"'
 """How the wire contract's error tells that the model hasn't seen a request."""
 BODILESS = frozenset((b"204", b"304"))
@@ -124,6 +126,7 @@ class Client(asyncio.Protocol):
         self._request: tuple[bytes, int] = (b"", 0)  # as it was received, and where its body begins
         self._line: Line | None = None
         self._found: tuple[Lane, Backend] | None = None
+        self._asked: list[Backend] = []  # copies that don't know the job
         self._deaf = self._paused = self._ended = False
         self.since = time.perf_counter()
 
@@ -199,6 +202,8 @@ class Client(asyncio.Protocol):
             self._thorough(data)
             return
         self._request = data[:whole], end
+        if self._asked:
+            self._asked = []
         self._found = found
         found[1].begin()
         self._send(found[1], asked[0] + data[end:whole])
@@ -228,7 +233,10 @@ class Client(asyncio.Protocol):
         """Pass a whole answer on, and take what the client has sent meanwhile."""
         self._line = None
         line.backend.keep_line(line)
-        if data[9:12] == UNAVAILABLE and self._goes_on(data):
+        status = data[9:12]
+        if status == UNAVAILABLE and self._goes_on(data):
+            return
+        if status == MISSING and JOB.match(self._request[0]) and self._looks_on():
             return
         self._over(int(data[9:12]))
         if self._transport is None:
@@ -258,11 +266,25 @@ class Client(asyncio.Protocol):
             return False
         lane, backend = self._found
         other = lane.instead_of(backend)
-        data, end = self._request
-        asked = self._front.asks.of(data[:end]) if other is not None else None
-        if other is None or asked is None:
+        return other is not None and self._hand_to(lane, other)
+
+    def _looks_on(self) -> bool:
+        """Whether a copy is asked that hasn't been yet, of any release."""
+        if self._found is None or self._transport is None:
             return False
-        backend.end()
+        self._asked.append(self._found[1])
+        left = ((lane, other) for lane, other in self._front.lanes.every() if other not in self._asked)
+        lane, other = next(left, (None, None))
+        return lane is not None and other is not None and self._hand_to(lane, other)
+
+    def _hand_to(self, lane: Lane, other: Backend) -> bool:
+        """Give the request to another copy."""
+        assert self._found is not None
+        data, end = self._request
+        asked = self._front.asks.of(data[:end])
+        if asked is None:
+            return False
+        self._found[1].end()
         other.begin()
         self._found = lane, other
         self._send(other, asked[0] + data[end:])

@@ -123,6 +123,7 @@ class FakeCloud:
         self.asked.append(("scale", name, autoscaling))
 
     def package(self, model: Any, out: Path, *, compression: str, architecture: str) -> Path:
+        self.asked.append(("package", compression))
         out.write_bytes(b"artifact")
         return out
 

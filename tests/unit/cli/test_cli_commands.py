@@ -158,6 +158,13 @@ def test_delete_removes_and_deleting_again_succeeds(tmp_path: Path) -> None:
     assert (first.code, again.code, cloud.there) == (0, 0, {})
 
 
+def test_package_writes_a_folder_where_the_path_is_that_of_one(tmp_path: Path) -> None:
+    folder, out, cloud = project(tmp_path), tmp_path / "made", FakeCloud()
+    cli("package", "--out", f"{out}/", folder=folder, cloud=cloud)
+    cli("package", "--out", str(out), folder=folder, cloud=cloud)
+    assert [what[1] for what in cloud.asked if what[0] == "package"] == ["none", "auto"]
+
+
 def test_traffic_shows_the_shares_and_sets_new_ones(tmp_path: Path) -> None:
     cloud = FakeCloud({"digits": "1f2e3d4c5b"})
     where = ("--target", "fake")

@@ -402,3 +402,33 @@ def test_predictions_that_copies_refuse_for_load_are_counted_for_the_scaling() -
             await lane.backends[0].drained()
 
     run(go())
+
+
+MISSING = b"HTTP/1.1 404 None\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def test_a_job_is_found_whichever_copy_of_whichever_release_has_it() -> None:
+    async def go() -> None:
+        nothing = saying(MISSING)
+        async with fronted((nothing, 60), (nothing, 30), (saying(text(b"done")), 10)) as (front, backends):
+            for _ in range(10):
+                asked = (
+                    b"GET /jobs/7 HTTP/1.1\r\nhost: x\r\n\r\n",
+                    b"DELETE /jobs/7 HTTP/1.1\r\nhost: x\r\n\r\n" + CLOSE,
+                )
+                assert (await ask(front, *asked)).count(b"done") >= 2
+            assert [backend.busy for backend in backends] == [0, 0, 0]
+
+    run(go())
+
+
+def test_a_job_that_no_copy_has_is_told_as_missing_and_nothing_else_is_looked_for() -> None:
+    async def go() -> None:
+        async with fronted((saying(MISSING), 50), (saying(MISSING), 50)) as (front, _):
+            found = await ask(front, b"GET /jobs/7 HTTP/1.1\r\nhost: x\r\n\r\n" + CLOSE)
+            assert found.count(b"HTTP/1.1 404 ") == 2
+        async with fronted((saying(MISSING), 100), (saying(text(b"good")), 0)) as (front, _):
+            found = await ask(front, b"GET /else HTTP/1.1\r\nhost: x\r\n\r\n" + CLOSE)
+            assert b"good" not in found
+
+    run(go())
