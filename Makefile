@@ -55,7 +55,7 @@ test: check
 	$(BIN)/python -m pytest
 
 faults: setup
-	CLOUDDEPLOY_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/unit/aws_lambda_images tests/docs/test_demo.py
+	CLOUDDEPLOY_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults tests/unit/aws_lambda_images tests/docs tests/conformance
 
 fuzz: setup
 	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS)

@@ -1,5 +1,6 @@
 """A model as a service on this machine: releases, shares of the traffic, a load, more copies, and back.
 
+    (cd examples/digits && python train.py)  # makes the model
     python examples/serving/laptop.py
 
 It needs `pip install 'clouddeploy[serve,torch]'`, no cloud and no port of its own, and leaves nothing behind.

@@ -1,5 +1,6 @@
 #!/bin/sh
 # A model behind HTTP, asked and measured from the shell:  sh examples/serving/session.sh
+# The model comes from  (cd examples/digits && python train.py)
 # It needs curl and `pip install 'clouddeploy[serve,torch]'`.
 set -eu
 

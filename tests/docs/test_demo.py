@@ -44,7 +44,10 @@ def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path, target: st
         # What the function's packages are called is all that counts: it runs with this machine's own.
         for name in ("numpy", "onnxruntime", "flatbuffers", "protobuf", "packaging"):
             wheels.repack(name, tag="py3-none-any")
-    if target in ("cloud-functions", "cloud-run"):
+    if target == "cloud-run":
+        for name in ("httptools", "msgspec", "orjson", "uvloop"):
+            wheels.repack(name, tag="py3-none-any")
+    if target == "cloud-functions":
         site = site_of(prepare())
         for pin in PINS:
             wheels.repack(pin.partition("==")[0], site=site, tag="py3-none-any")
