@@ -11,7 +11,6 @@ from clouddeploy.testing.conformance import ConformanceSuite
 from clouddeploy.testing.image_rig import sagemaker_images
 from clouddeploy.testing.rig import Rig
 
-
 pytestmark = pytest.mark.skipif(
     not os.environ.get("CLOUDDEPLOY_ALL_FAULTS"),
     reason="SageMaker a second time, with images; make faults (CLOUDDEPLOY_ALL_FAULTS=1) runs it",
