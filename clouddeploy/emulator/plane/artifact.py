@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tarfile
@@ -122,5 +123,6 @@ def remove(folder: Path) -> None:
         for name in names:
             path = Path(parent, name)
             if not path.is_symlink():
-                path.chmod(0o700)
+                with contextlib.suppress(FileNotFoundError):  # a process that is ending removes its own
+                    path.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
