@@ -7,7 +7,7 @@ from collections import Counter
 
 from clouddeploy.providers.local.backends import Backend, Lane
 from clouddeploy.providers.local.front import Front
-from tests.unit.local.test_front import CLOSE, POST, ask, fronted, run, saying, text
+from tests.unit.local.test_front import CLOSE, ask, fronted, run, saying, text
 
 POST = b"POST /predict HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}"
 
