@@ -36,9 +36,7 @@ LISTED = {
 @pytest.mark.parametrize("target", ["sagemaker", "lambda", "cloud-functions", "cloud-run"])
 def test_the_demo_deploys_predicts_and_leaves_nothing(tmp_path: Path, target: str) -> None:
     if target != "sagemaker" and not os.environ.get("CLOUDDEPLOY_ALL_FAULTS"):
-        pytest.skip(
-            "one demo of four, for the sake of time; make faults (CLOUDDEPLOY_ALL_FAULTS=1) runs all"
-        )
+        pytest.skip("one demo of four, for the sake of time; make faults (CLOUDDEPLOY_ALL_FAULTS=1) runs all")
     wheels = Wheelhouse(tmp_path / "wheels")
     if target != "sagemaker":
         # What the function's packages are called is all that counts: it runs with this machine's own.
