@@ -67,8 +67,8 @@ class Generator:
         await self._open_all()
         load = self._load
         self._start = now_s() + LEAD_S
-        begin = self._start + load.warm_up_s
-        self._record = record = Record(begin, begin + load.duration_s)
+        begin, end = load.counted(self._start)
+        self._record = record = Record(begin, end)
         if load.rate is None:
             self._loop.call_at(self._start, self._send_all)
         else:
